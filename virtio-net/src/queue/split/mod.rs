@@ -1,0 +1,272 @@
+//! The split virtqueue (virtio 1.2, 2.7): a descriptor table and two rings.
+//!
+//! [`SplitQueue`] decides; `memory` is what the device sees, `chains` what only the driver sees.
+//! The rules that make it cheap: the available index is written, and the full fence paid, once per
+//! [`publish`](Virtqueue::publish) and not per buffer; the used index is read once per batch that
+//! the device returns; nothing the driver wrote is read back from shared memory.
+
+mod chains;
+mod layout;
+mod memory;
+mod placing;
+
+use self::chains::Chains;
+pub use self::layout::SplitLayout;
+pub use self::memory::IndirectTables;
+use self::memory::RingMemory;
+use super::event::crosses_event;
+use super::{DeviceFault, Notify, QueueAddresses, QueueSize, Refused, StillInFlight, Virtqueue};
+use crate::barrier;
+use crate::dma::{DmaRegion, Quiesced, Segment};
+use crate::features::Features;
+
+/// A queue that could not be made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum QueueError {
+    /// A region is not aligned, or ends beyond 64 bits of address.
+    BadAddress,
+    /// Indirect tables of no descriptors were asked for.
+    EmptyTables,
+    /// The private tables could not be allocated.
+    OutOfMemory,
+    /// The indirect tables are for a queue of another size.
+    TablesOfAnotherSize,
+    /// A region is too small.
+    TooSmall {
+        /// Bytes that are needed.
+        needed: usize,
+        /// Bytes that it has.
+        given: usize,
+    },
+}
+
+/// A split virtqueue that lends buffers of type `T` to the device. See [`Virtqueue`].
+///
+/// Dropping it drops the buffers in flight; [`take_all`](Virtqueue::take_all) comes first.
+#[derive(Debug)]
+pub struct SplitQueue<T> {
+    memory: RingMemory,
+    tables: Option<IndirectTables>,
+    chains: Chains<T>,
+    /// Where the next head goes in the available ring.
+    available: u16,
+    /// The available index that the device was shown.
+    published: u16,
+    /// The next used element to take.
+    used: u16,
+    /// The used index as last read: elements from `used` up to it have been written.
+    used_seen: u16,
+    event_index: bool,
+    /// Whether the device was asked to interrupt.
+    interrupts: bool,
+    /// The used element whose arrival it was asked to announce.
+    used_event: u16,
+    fault: Option<DeviceFault>,
+}
+
+impl<T> SplitQueue<T> {
+    /// Makes an empty queue, with interrupts enabled, and zeroes its rings.
+    ///
+    /// `features` are the negotiated ones; `RING_EVENT_IDX` and `RING_INDIRECT_DESC` matter.
+    /// `rings` has [`SplitLayout::bytes`] or more. `tables` are used only with the feature.
+    ///
+    /// # Errors
+    ///
+    /// The memory does not fit the queue, or there is too little for the driver's own tables.
+    pub fn new(
+        size: QueueSize,
+        features: Features,
+        rings: DmaRegion,
+        tables: Option<IndirectTables>,
+    ) -> Result<Self, QueueError> {
+        if tables.as_ref().is_some_and(|tables| tables.size() != size) {
+            return Err(QueueError::TablesOfAnotherSize);
+        }
+        Ok(Self {
+            memory: RingMemory::new(size, rings)?,
+            tables: tables.filter(|_| features.contains(Features::RING_INDIRECT_DESC)),
+            chains: Chains::new(size).map_err(|_| QueueError::OutOfMemory)?,
+            available: 0,
+            published: 0,
+            used: 0,
+            used_seen: 0,
+            event_index: features.contains(Features::RING_EVENT_IDX),
+            interrupts: true,
+            used_event: 0,
+            fault: None,
+        })
+    }
+
+    /// Looks for used elements beyond those known. `Ok(true)`: there are.
+    #[inline]
+    fn observe_used(&mut self) -> Result<bool, DeviceFault> {
+        if self.fault.is_some() {
+            return Ok(false);
+        }
+        let mut index = self.memory.read_used_index();
+        if index == self.used && self.must_rearm() {
+            // Elements were taken while interrupts were on, so the event is in the past: without a
+            // new one the device would stay silent.
+            self.arm();
+            index = self.memory.read_used_index();
+        }
+
+        let claimed = index.wrapping_sub(self.used);
+        let in_flight = self.chains.in_flight();
+        if claimed > in_flight {
+            return Err(self.fail(DeviceFault::TooManyUsed { claimed, in_flight }));
+        }
+        self.used_seen = index;
+        Ok(claimed > 0)
+    }
+
+    #[inline]
+    fn must_rearm(&self) -> bool {
+        self.event_index && self.interrupts && self.used_event != self.used
+    }
+
+    /// Asks for an interrupt with the next used element; used elements must be looked for after it.
+    #[inline]
+    fn arm(&mut self) {
+        if self.event_index {
+            self.used_event = self.used;
+            self.memory.write_used_event(self.used);
+        } else {
+            self.memory.write_interrupt_suppression(false);
+        }
+        barrier::before_rechecking_used();
+    }
+
+    /// Latches `fault`: nothing is taken from the used ring any more.
+    #[cold]
+    fn fail(&mut self, fault: DeviceFault) -> DeviceFault {
+        self.used_seen = self.used;
+        self.fault = Some(fault);
+        fault
+    }
+}
+
+impl<T> Virtqueue<T> for SplitQueue<T> {
+    #[inline]
+    fn add(
+        &mut self,
+        segments: &[Segment],
+        writable_from: usize,
+        buffer: T,
+    ) -> Result<(), Refused<T>> {
+        let head = self.chains.free_head();
+        match self.lay_down(segments, writable_from) {
+            Ok(chain) => {
+                self.chains.lend(chain, buffer);
+                self.memory.write_available(self.available, head);
+                self.available = self.available.wrapping_add(1);
+                Ok(())
+            }
+            Err(why) => Err(Refused { buffer, why }),
+        }
+    }
+
+    #[inline]
+    fn publish(&mut self) -> Notify {
+        let old = self.published;
+        if self.available == old {
+            return Notify::Suppressed;
+        }
+        self.published = self.available;
+        self.memory.publish_available_index(self.available);
+        barrier::before_reading_notification_wish();
+
+        let needed = if self.event_index {
+            crosses_event(self.memory.read_available_event(), old, self.available)
+        } else {
+            !self.memory.reads_no_notify()
+        };
+        if needed {
+            Notify::Needed
+        } else {
+            Notify::Suppressed
+        }
+    }
+
+    #[inline]
+    fn pop_used(&mut self) -> Result<Option<(T, u32)>, DeviceFault> {
+        if self.used == self.used_seen && !self.observe_used()? {
+            return Ok(None);
+        }
+        let (id, written) = self.memory.read_used(self.used);
+        match self.chains.reclaim(id, written) {
+            Ok(taken) => {
+                self.used = self.used.wrapping_add(1);
+                Ok(Some(taken))
+            }
+            Err(fault) => Err(self.fail(fault)),
+        }
+    }
+
+    fn has_used(&self) -> bool {
+        self.fault.is_none() && self.memory.read_used_index() != self.used
+    }
+
+    fn disable_interrupts(&mut self) {
+        self.interrupts = false;
+        if self.event_index {
+            // The flag must stay 0 (virtio 1.2, 2.7.7.1): name the element just taken, which
+            // comes round again in 65535 steps.
+            self.used_event = self.used.wrapping_sub(1);
+            self.memory.write_used_event(self.used_event);
+        } else {
+            self.memory.write_interrupt_suppression(true);
+        }
+    }
+
+    fn enable_interrupts(&mut self) -> bool {
+        self.interrupts = true;
+        self.arm();
+        self.has_used()
+    }
+
+    fn free_slots(&self) -> u16 {
+        self.chains.free()
+    }
+
+    fn in_flight(&self) -> u16 {
+        self.chains.in_flight()
+    }
+
+    fn fault(&self) -> Option<DeviceFault> {
+        self.fault
+    }
+
+    fn take_all(&mut self, _proof: &Quiesced) -> impl Iterator<Item = T> {
+        let mut from = 0;
+        core::iter::from_fn(move || {
+            let (head, buffer) = self.chains.reclaim_any(from)?;
+            from = head.wrapping_add(1);
+            Some(buffer)
+        })
+    }
+
+    fn reset(&mut self) -> Result<(), StillInFlight> {
+        match self.chains.in_flight() {
+            0 => {}
+            in_flight => return Err(StillInFlight(in_flight)),
+        }
+        self.memory.clear();
+        self.available = 0;
+        self.published = 0;
+        self.used = 0;
+        self.used_seen = 0;
+        self.interrupts = true;
+        self.used_event = 0;
+        self.fault = None;
+        Ok(())
+    }
+
+    fn addresses(&self) -> QueueAddresses {
+        self.memory.addresses()
+    }
+
+    fn size(&self) -> QueueSize {
+        self.memory.size()
+    }
+}
