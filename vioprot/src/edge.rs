@@ -1,0 +1,377 @@
+//! The protocol driver: who belongs to whom, and when to look.
+//!
+//! One [`Edge`] serves all adapters of the driver. NDIS's callbacks are in `callbacks`; they end
+//! here. Lock order: roster, then a pair's engine.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::ffi::c_void;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+
+use ndis::Failed;
+use ndis::event::PassiveLock;
+use ndis::irql::Passive;
+use ndis::memory::{try_box, try_push};
+use ndis::shared::Shared;
+use ndis::timer::Timer;
+use ndis::work::Work;
+use ndis_sys as sys;
+
+use crate::Reason;
+use crate::binding::Binding;
+use crate::callbacks;
+use crate::installed::Installed;
+use crate::pair::Pair;
+
+pub use crate::binding::return_receives;
+
+/// How often the edge looks whether VIOPROT was installed or uninstalled, while an adapter depends
+/// on it: NDIS does not promise an event for either.
+const WATCH_MS: u32 = 2_000;
+
+/// The driver's one protocol edge.
+pub static EDGE: Edge = Edge::new();
+
+struct Known {
+    binding: NonNull<Binding>,
+    /// The open is done. Until then the entry only reserves the MAC address.
+    open: bool,
+}
+
+// SAFETY: bindings may be used from any CPU; an entry is taken out before its binding is dropped.
+unsafe impl Send for Known {}
+
+impl Known {
+    fn mac(&self) -> [u8; 6] {
+        // SAFETY: bindings in the roster are alive, and the roster is locked.
+        unsafe { self.binding.as_ref() }.mac
+    }
+}
+
+struct Roster {
+    pairs: Vec<Shared<Pair>>,
+    bindings: Vec<Known>,
+}
+
+/// What lives from [`Edge::start`] to [`Edge::stop`].
+struct Helpers {
+    work: Work<Edge>,
+    watch: Timer<Edge>,
+}
+
+/// The protocol driver VIOPROT.
+pub struct Edge {
+    protocol: AtomicPtr<c_void>,
+    installed: Installed,
+    roster: PassiveLock<Roster>,
+    /// NDIS is to be asked for adapters that we refused or that were there before us.
+    rebind: AtomicBool,
+    helpers: AtomicPtr<Helpers>,
+}
+
+impl Edge {
+    const fn new() -> Self {
+        Self {
+            protocol: AtomicPtr::new(ptr::null_mut()),
+            installed: Installed::new(),
+            roster: PassiveLock::uninitialized(Roster {
+                pairs: Vec::new(),
+                bindings: Vec::new(),
+            }),
+            rebind: AtomicBool::new(false),
+            helpers: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+
+    /// Registers the protocol. Bind callbacks may come before this returns. A registration that
+    /// NDIS refuses, as it may while VIOPROT is not installed, is tried again when it is.
+    ///
+    /// # Errors
+    ///
+    /// No memory.
+    ///
+    /// # Safety
+    ///
+    /// Called once, from DriverEntry, after the miniport driver `driver` was registered;
+    /// [`Edge::stop`] is called before that is deregistered.
+    pub unsafe fn start(
+        &'static self,
+        driver: sys::NDIS_HANDLE,
+        at: &Passive<'_>,
+    ) -> Result<(), Failed> {
+        // SAFETY: the edge is a static, and nobody uses it yet.
+        unsafe { self.roster.initialize() };
+        // SAFETY: the edge is a static; `stop` stops and drops both before the driver's handle
+        // dies.
+        let helpers = try_box(unsafe {
+            Helpers {
+                work: Work::try_new(driver, self, Self::look)?,
+                watch: Timer::try_new(driver, self, |edge, _| edge.ask())?,
+            }
+        })?;
+        self.helpers
+            .store(Box::into_raw(helpers), Ordering::Release);
+        self.installed.refresh(at);
+        self.register();
+        Ok(())
+    }
+
+    /// Deregisters the protocol; bindings that are left are unbound inside.
+    ///
+    /// # Safety
+    ///
+    /// Called once after [`Edge::start`], from DriverUnload or a failing DriverEntry, with every
+    /// pair removed.
+    pub unsafe fn stop(&'static self, at: &Passive<'_>) {
+        let helpers = self.helpers.swap(ptr::null_mut(), Ordering::AcqRel);
+        if !helpers.is_null() {
+            // SAFETY: `start` made the box, and this is the only place to take it.
+            let helpers = unsafe { Box::from_raw(helpers) };
+            helpers.work.stop(at);
+            helpers.watch.stop(at);
+        }
+        let protocol = self.protocol.swap(ptr::null_mut(), Ordering::AcqRel);
+        if !protocol.is_null() {
+            // SAFETY: registered once, deregistered once, from Unload or a failed DriverEntry.
+            unsafe { sys::NdisDeregisterProtocolDriver(protocol) };
+        }
+        let mut roster = self.roster.lock(at);
+        roster.pairs = Vec::new();
+        roster.bindings = Vec::new();
+    }
+
+    fn register(&self) {
+        if !self.protocol.load(Ordering::Acquire).is_null() {
+            return;
+        }
+        // A failure leaves the handle null: the next change of the installation tries again.
+        let _ = callbacks::register(self.protocol.as_ptr());
+    }
+
+    /// Whether VIOPROT is installed, as far as is known. Any IRQL.
+    #[must_use]
+    pub fn is_installed(&self) -> bool {
+        self.installed.get()
+    }
+
+    /// Makes an adapter known, which may have a VF from now on.
+    ///
+    /// # Errors
+    ///
+    /// No memory.
+    pub fn add(&self, pair: &Shared<Pair>, at: &Passive<'_>) -> Result<(), Failed> {
+        self.installed.refresh(at);
+        let mut roster = self.roster.lock(at);
+        try_push(&mut roster.pairs, pair.clone())?;
+        if !pair.identity.standby {
+            return Ok(());
+        }
+        let mac = pair.identity.mac;
+        let waiting = roster
+            .bindings
+            .iter()
+            .find(|known| known.open && known.mac() == mac);
+        match waiting {
+            // SAFETY: as above; it stays alive until its own unbind has detached it.
+            Some(known) => pair.attach(unsafe { known.binding.as_ref() }, at),
+            None => self.rebind.store(true, Ordering::Release),
+        }
+        drop(roster);
+        self.ask();
+        Ok(())
+    }
+
+    /// Forgets an adapter: on return it has no VF, and nothing calls its [`crate::Upper`].
+    pub fn remove(&self, pair: &Shared<Pair>, at: &Passive<'_>) {
+        self.roster
+            .lock(at)
+            .pairs
+            .retain(|known| !ptr::eq(&raw const **known, &raw const **pair));
+        pair.detach(at);
+        pair.stop(at);
+    }
+
+    /// Asks for [`Self::look`]. IRQL <= DISPATCH_LEVEL.
+    pub(crate) fn ask(&self) {
+        // SAFETY: the helpers live until `stop` has taken them, with callbacks drained.
+        if let Some(helpers) = unsafe { self.helpers.load(Ordering::Acquire).as_ref() } {
+            helpers.work.ask();
+        }
+    }
+
+    /// Looks whether VIOPROT is installed, and asks NDIS for adapters when that may bring new ones.
+    fn look(&self, at: &Passive<'_>) {
+        self.refresh(at);
+        if self.installed.get() {
+            self.register();
+        }
+        let protocol = self.protocol.load(Ordering::Acquire);
+        if self.installed.get() && !protocol.is_null() && self.rebind.swap(false, Ordering::AcqRel)
+        {
+            // SAFETY: a live protocol handle, in a system thread at PASSIVE_LEVEL, with no lock.
+            unsafe { sys::NdisReEnumerateProtocolBindings(protocol) };
+        }
+        let depends = self
+            .roster
+            .lock(at)
+            .pairs
+            .iter()
+            .any(|pair| pair.identity.standby);
+        // SAFETY: as in `ask`.
+        if let Some(helpers) = unsafe { self.helpers.load(Ordering::Acquire).as_ref() }
+            && depends
+        {
+            helpers.watch.set(WATCH_MS);
+        }
+    }
+
+    pub(crate) fn refresh(&self, at: &Passive<'_>) {
+        if self.installed.refresh(at) {
+            if self.installed.get() {
+                self.rebind.store(true, Ordering::Release);
+                self.ask();
+            }
+            self.tell_pairs(at);
+        }
+    }
+
+    /// NDIS uninstalls the protocol.
+    pub(crate) fn uninstalling(&self, at: &Passive<'_>) {
+        if self.installed.uninstalling() {
+            self.tell_pairs(at);
+        }
+    }
+
+    fn tell_pairs(&self, at: &Passive<'_>) {
+        for pair in &self.roster.lock(at).pairs {
+            pair.upper().path_changed();
+        }
+    }
+
+    /// Serves ProtocolBindAdapterEx: opens the VF of an adapter of ours, refuses all else.
+    ///
+    /// # Safety
+    ///
+    /// The arguments are those of the callback.
+    pub(crate) unsafe fn bind(
+        &self,
+        bind_context: sys::NDIS_HANDLE,
+        parameters: &sys::NDIS_BIND_PARAMETERS,
+        at: &Passive<'_>,
+    ) -> Result<(), Failed> {
+        self.installed.bind_offered();
+        self.refresh(at);
+        let binding = NonNull::from(Box::leak(self.reserve(parameters, at)?));
+        // SAFETY: the binding is ours and alive; this is its bind callback.
+        let opened = unsafe {
+            let protocol = self.protocol.load(Ordering::Acquire);
+            binding
+                .as_ref()
+                .open(protocol, bind_context, parameters, at)
+        };
+        // SAFETY: as above.
+        let mac = unsafe { binding.as_ref() }.mac;
+        let mut roster = self.roster.lock(at);
+        let pair = roster.pairs.iter().find(|pair| pair.is_for(mac)).cloned();
+        if let Err(failed) = opened {
+            roster.bindings.retain(|known| known.binding != binding);
+            if let Some(pair) = pair {
+                pair.log(Reason::VfNotOpened, failed.0.cast_unsigned());
+            }
+            // SAFETY: leaked above, and known to nobody any more.
+            drop(unsafe { Box::from_raw(binding.as_ptr()) });
+            return Err(failed);
+        }
+        for known in &mut roster.bindings {
+            known.open |= known.binding == binding;
+        }
+        if let Some(pair) = pair {
+            // SAFETY: the binding lives until its unbind callback, which detaches it.
+            pair.attach(unsafe { binding.as_ref() }, at);
+        }
+        Ok(())
+    }
+
+    /// Decides whether an adapter that NDIS offers is the VF of one of ours, and notes that it is
+    /// taken.
+    fn reserve(
+        &self,
+        parameters: &sys::NDIS_BIND_PARAMETERS,
+        at: &Passive<'_>,
+    ) -> Result<Box<Binding>, Failed> {
+        const REFUSED: Failed = Failed(sys::NDIS_STATUS_NOT_RECOGNIZED);
+        let mac = *parameters
+            .CurrentMacAddress
+            .first_chunk::<6>()
+            .ok_or(REFUSED)?;
+        let ethernet = parameters.MediaType == sys::NdisMedium802_3;
+        if !ethernet || parameters.MacAddressLength != 6 {
+            return Err(REFUSED);
+        }
+        let mut roster = self.roster.lock(at);
+        let device = parameters.PhysicalDeviceObject;
+        if roster
+            .pairs
+            .iter()
+            .any(|pair| pair.identity.physical_device == device)
+        {
+            return Err(REFUSED);
+        }
+        let Some(pair) = roster.pairs.iter().find(|pair| pair.is_for(mac)).cloned() else {
+            return Err(REFUSED);
+        };
+        if parameters.MtuSize < pair.identity.mtu {
+            pair.log(Reason::VfMtuTooSmall, parameters.MtuSize);
+            return Err(REFUSED);
+        }
+        if roster.bindings.iter().any(|known| known.mac() == mac) {
+            pair.log(Reason::SecondVf, 0);
+            return Err(REFUSED);
+        }
+        let link_up = parameters.MediaConnectState == sys::MediaConnectStateConnected;
+        let binding = Binding::try_new(mac, link_up)?;
+        let known = Known {
+            binding: NonNull::from(&*binding),
+            open: false,
+        };
+        try_push(&mut roster.bindings, known)?;
+        Ok(binding)
+    }
+
+    /// Serves ProtocolUnbindAdapterEx.
+    ///
+    /// # Safety
+    ///
+    /// `binding` is the context of an open binding, and this is its unbind callback.
+    pub(crate) unsafe fn unbind(&self, binding: NonNull<Binding>, at: &Passive<'_>) {
+        // SAFETY: alive until the end of this function.
+        let open = unsafe { binding.as_ref() };
+        if let Some(pair) = self.pair_for(open.mac, at) {
+            pair.detach_from(open, at);
+        }
+        open.silence(at);
+        // SAFETY: inside the unbind callback; the pair has nothing at the VF any more, and the VF
+        // nothing with us.
+        unsafe { open.close(at) };
+        self.roster
+            .lock(at)
+            .bindings
+            .retain(|known| known.binding != binding);
+        // SAFETY: `bind` leaked the box; the close is complete, so NDIS calls no more with it.
+        drop(unsafe { Box::from_raw(binding.as_ptr()) });
+        // The VF may make room for another one, or VIOPROT may be going.
+        self.rebind.store(true, Ordering::Release);
+        self.ask();
+    }
+
+    /// The adapter with this MAC address, if it is one that may have a VF.
+    pub(crate) fn pair_for(&self, mac: [u8; 6], at: &Passive<'_>) -> Option<Shared<Pair>> {
+        self.roster
+            .lock(at)
+            .pairs
+            .iter()
+            .find(|pair| pair.is_for(mac))
+            .cloned()
+    }
+}

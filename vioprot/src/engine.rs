@@ -1,0 +1,340 @@
+//! Switching an adapter's data path.
+//!
+//! | from | to | when | how |
+//! |---|---|---|---|
+//! | virtio | VF | the VF is bound, running, and its link has been up for 100 ms | [`Pair::take_over`], at PASSIVE_LEVEL |
+//! | VF | virtio | NDIS pauses or unbinds the VF, or the adapter halts | `leave`, at PASSIVE_LEVEL |
+//! | VF | virtio | the VF's link goes down | [`Pair::leave_now`], at up to DISPATCH_LEVEL |
+//!
+//! In every switch the new path receives before the old one stops, and the adapter's link above
+//! stays as it is.
+
+use core::ptr::{self, NonNull};
+use core::sync::atomic::Ordering;
+
+use ndis::Failed;
+use ndis::irql::Passive;
+use ndis::later::Later;
+use ndis_sys as sys;
+
+use crate::Reason;
+use crate::announce::{Address, Announcement};
+use crate::binding::Binding;
+use crate::pair::{FROM_BOTH, FROM_VF, FROM_VIRTIO, HOLD, Pair, VF, VIRTIO};
+use crate::requests;
+
+/// How long a VF's link must have been up before the VF takes over: a flapping one costs nothing.
+const STABLE_MS: u32 = 100;
+/// How long receives count from both paths after a switch: until the switch on the host has
+/// learned the new port and what it had queued for the old one is through.
+const SETTLE_MS: u32 = 200;
+/// How long sends are held, at most, while the old path finishes those that it has.
+const HOLD_MS: u32 = 20;
+/// One look at whether the VF still receives, when it is about to be closed.
+const QUIET_US: u32 = 1_000;
+/// Looks without a receive that count as quiet, and looks in all.
+const QUIET_LOOKS: u32 = 3;
+const MAX_LOOKS: u32 = 20;
+/// Addresses that one switch announces.
+const MAX_ANNOUNCED: usize = 16;
+
+/// What the engine knows; its lock is held during a planned switch.
+pub(crate) struct Engine {
+    binding: Option<NonNull<Binding>>,
+}
+
+// SAFETY: a binding may be used from any CPU, and outlives its place here.
+unsafe impl Send for Engine {}
+
+impl Engine {
+    pub(crate) const fn new() -> Self {
+        Self { binding: None }
+    }
+
+    /// The binding; alive for as long as the engine's lock is held, whatever the lifetime says.
+    fn binding<'a>(&self) -> Option<&'a Binding> {
+        // SAFETY: a binding is dropped by its unbind, which takes it out of here first.
+        self.binding.map(|binding| unsafe { &*binding.as_ptr() })
+    }
+
+    fn has(&self, binding: &Binding) -> bool {
+        self.binding
+            .is_some_and(|known| ptr::eq(known.as_ptr(), binding))
+    }
+}
+
+impl Pair {
+    /// Gives the adapter its VF, which is open and not running yet or running already.
+    pub(crate) fn attach(&self, binding: &Binding, at: &Passive<'_>) {
+        self.engine.lock(at).binding = Some(NonNull::from(binding));
+        binding
+            .pair
+            .store(ptr::from_ref(self).cast_mut(), Ordering::Release);
+        binding.upward.open();
+        self.ask_when_stable(binding);
+    }
+
+    /// Takes its VF, if any, from the adapter: on return the VF has none of the adapter's sends,
+    /// the adapter none of the VF's receives, and the VF's filter is closed.
+    pub(crate) fn detach(&self, at: &Passive<'_>) {
+        let mut engine = self.engine.lock(at);
+        if let Some(binding) = engine.binding() {
+            self.let_go(binding, at);
+            engine.binding = None;
+        }
+    }
+
+    /// As [`Self::detach`], if `binding` is the adapter's VF.
+    pub(crate) fn detach_from(&self, binding: &Binding, at: &Passive<'_>) {
+        let mut engine = self.engine.lock(at);
+        if engine.has(binding) {
+            self.let_go(binding, at);
+            engine.binding = None;
+        }
+    }
+
+    fn let_go(&self, binding: &Binding, at: &Passive<'_>) {
+        self.cancel_takeover();
+        self.leave(binding, at);
+        self.close_tx();
+        self.tx_drained.wait(at);
+        binding.silence(at);
+        binding.close_upward(at);
+        binding.pair.store(ptr::null_mut(), Ordering::Release);
+        self.vf.store(ptr::null_mut(), Ordering::Release);
+    }
+
+    /// Ends the pair's timers and work.
+    pub(crate) fn stop(&self, at: &Passive<'_>) {
+        if let Some(work) = self.takeover.get() {
+            work.stop(at);
+        }
+        for timer in [&self.stable, &self.settled]
+            .into_iter()
+            .filter_map(Later::get)
+        {
+            timer.stop(at);
+        }
+    }
+
+    /// The VF's stack is running or its link is up: let it take over if that lasts.
+    pub(crate) fn ask_when_stable(&self, binding: &Binding) {
+        if binding.is_fit()
+            && let Some(timer) = self.stable.get()
+        {
+            timer.set(STABLE_MS);
+        }
+    }
+
+    pub(crate) fn ask_takeover(&self) {
+        if let Some(work) = self.takeover.get() {
+            work.ask();
+        }
+    }
+
+    fn cancel_takeover(&self) {
+        if let Some(timer) = self.stable.get() {
+            timer.cancel();
+        }
+    }
+
+    /// Moves the adapter to the VF if that is fit; makes a VF that carries follow the filters if
+    /// it refused to.
+    pub(crate) fn take_over(&self, at: &Passive<'_>) {
+        let engine = self.engine.lock(at);
+        let Some(binding) = engine.binding() else {
+            return;
+        };
+        if self.is_on_vf() {
+            if binding.out_of_step.swap(false, Ordering::AcqRel) {
+                self.configure_or_leave(binding, at);
+            }
+            return;
+        }
+        if !binding.is_fit() {
+            return;
+        }
+        // Receives from the VF must count before its filter opens.
+        self.receives_from.store(FROM_BOTH, Ordering::Release);
+        let Ok(generation) = self.configure(binding, at) else {
+            self.receives_from.store(FROM_VIRTIO, Ordering::Release);
+            return;
+        };
+        self.vf
+            .store(ptr::from_ref(binding).cast_mut(), Ordering::Release);
+        self.tx.open();
+        self.standby_idle.clear();
+        self.carrier.store(HOLD, Ordering::SeqCst);
+        if self.upper().standby_has_sends() {
+            self.standby_idle.wait_at_most(HOLD_MS, at);
+        }
+        self.release_held(VF);
+        if !binding.is_fit() {
+            self.leave(binding, at);
+            return;
+        }
+        if self.upper().filters().generation != generation {
+            self.configure_or_leave(binding, at);
+        }
+        self.announce(|frame| self.announce_on_vf(binding, frame));
+        self.switched();
+    }
+
+    /// Moves the adapter back to virtio in good order, while the VF still works.
+    pub(crate) fn leave_planned(&self, binding: &Binding, at: &Passive<'_>) {
+        let engine = self.engine.lock(at);
+        if engine.has(binding) {
+            self.cancel_takeover();
+            self.leave(binding, at);
+        }
+    }
+
+    fn leave(&self, binding: &Binding, at: &Passive<'_>) {
+        if self.carrier.load(Ordering::Acquire) != VF {
+            return;
+        }
+        self.receives_from.store(FROM_BOTH, Ordering::Release);
+        let held = self
+            .carrier
+            .compare_exchange(VF, HOLD, Ordering::SeqCst, Ordering::SeqCst);
+        if held.is_err() {
+            return;
+        }
+        self.close_tx();
+        self.tx_drained.wait_at_most(HOLD_MS, at);
+        self.release_held(VIRTIO);
+        self.announce(|frame| self.upper().announce_on_standby(frame));
+        self.switched();
+        self.wait_until_quiet(binding, at);
+    }
+
+    /// Moves the adapter back to virtio at once: the VF's link is down. IRQL <= DISPATCH_LEVEL.
+    pub(crate) fn leave_now(&self) {
+        self.cancel_takeover();
+        let left = self
+            .carrier
+            .compare_exchange(VF, VIRTIO, Ordering::SeqCst, Ordering::SeqCst);
+        if left.is_err() {
+            // Not on the VF, or a planned switch is under way and will see that the VF is unfit.
+            return;
+        }
+        self.receives_from.store(FROM_BOTH, Ordering::Release);
+        self.close_tx();
+        self.announce(|frame| self.upper().announce_on_standby(frame));
+        self.switched();
+    }
+
+    /// Stops giving sends to the VF; `tx_drained` is set when it has none left.
+    fn close_tx(&self) {
+        self.tx_drained.clear();
+        self.tx_news(self.tx.close());
+    }
+
+    /// Frames that were on their way to the VF when the switch on the host heard of the new port
+    /// arrive within microseconds; the VF stays open until no more come.
+    fn wait_until_quiet(&self, binding: &Binding, at: &Passive<'_>) {
+        let (mut quiet, mut before) = (0u32, binding.upward.taken());
+        for _ in 0..MAX_LOOKS {
+            ndis::time::sleep_us(QUIET_US, at);
+            let now = binding.upward.taken();
+            quiet = if now == before {
+                quiet.saturating_add(1)
+            } else {
+                0
+            };
+            before = now;
+            if quiet >= QUIET_LOOKS {
+                return;
+            }
+        }
+    }
+
+    fn switched(&self) {
+        if let Some(timer) = self.settled.get() {
+            timer.set(SETTLE_MS);
+        }
+        self.upper().path_changed();
+    }
+
+    /// The time after a switch is over: from now on only the path that carries brings unicast.
+    pub(crate) fn settle(&self) {
+        let from = match self.carrier.load(Ordering::Acquire) {
+            VF => FROM_VF,
+            VIRTIO => FROM_VIRTIO,
+            _ => return,
+        };
+        let both = self.receives_from.compare_exchange(
+            FROM_BOTH,
+            from,
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        );
+        // A switch that began meanwhile has set the mode again, and the timer.
+        let _ = both;
+    }
+
+    fn announce(&self, send: impl Fn(&[u8])) {
+        let mac = self.identity.mac;
+        let mut known = [Address::V4([0; 4]); MAX_ANNOUNCED];
+        let count = self.upper().addresses(&mut known);
+        if count == 0 {
+            send(Announcement::of_mac(mac).bytes());
+        }
+        for address in known.iter().take(count) {
+            send(Announcement::of(mac, *address).bytes());
+        }
+    }
+
+    fn announce_on_vf(&self, binding: &Binding, frame: &[u8]) {
+        let Ok(mut list) = binding.announcements.allocate_with(frame) else {
+            return;
+        };
+        if let Err(news) = self.tx.take(1) {
+            self.tx_news(news);
+            binding.announcements.free(list);
+            return;
+        }
+        list.fields_mut().SourceHandle = binding.handle();
+        // SAFETY: the binding is running, since `tx` is open; the list is ours and bears the
+        // binding's handle. The debt is the VF's until the completion handler frees the list.
+        unsafe {
+            sys::NdisSendNetBufferLists(
+                binding.handle(),
+                list.into_raw().as_ptr(),
+                sys::NDIS_DEFAULT_PORT_NUMBER,
+                0,
+            );
+        }
+    }
+
+    /// Tells the VF what NDIS wants received, and says as of which generation.
+    fn configure(&self, binding: &Binding, at: &Passive<'_>) -> Result<u32, Failed> {
+        let filters = self.upper().filters();
+        let mut packet_filter = filters.packet_filter;
+        let lookahead = filters.lookahead.to_ne_bytes();
+        // A VF without lookahead indicates whole frames: nothing is lost.
+        let _ = requests::set(binding, sys::OID_GEN_CURRENT_LOOKAHEAD, &lookahead, at);
+        let multicast = filters
+            .multicast
+            .get(..filters.multicast_len)
+            .unwrap_or_default();
+        let multicast = multicast.as_flattened();
+        if requests::set(binding, sys::OID_802_3_MULTICAST_LIST, multicast, at).is_err() {
+            // Fewer slots than ours: it takes them all, and the stack above picks.
+            packet_filter |= sys::NDIS_PACKET_TYPE_ALL_MULTICAST;
+        }
+        let oid = sys::OID_GEN_CURRENT_PACKET_FILTER;
+        let set = requests::set(binding, oid, &packet_filter.to_ne_bytes(), at);
+        set.inspect_err(|_| {
+            binding.refused.store(true, Ordering::Release);
+            self.log(Reason::VfRefusedSetting, oid);
+        })?;
+        Ok(filters.generation)
+    }
+
+    fn configure_or_leave(&self, binding: &Binding, at: &Passive<'_>) {
+        if self.configure(binding, at).is_err() {
+            self.leave(binding, at);
+        }
+    }
+}
