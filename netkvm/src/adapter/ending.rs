@@ -1,0 +1,152 @@
+//! How an adapter's use of its device ends: broken, pulled out, shut down, or halted.
+
+use alloc::boxed::Box;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::Ordering;
+
+use ndis::irql::{Passive, raised};
+use ndis_sys as sys;
+use vioprot::edge::EDGE;
+use virtio_net::dma::Quiesced;
+use virtio_net::transport::pci::ResetError;
+
+use super::{Adapter, Broken};
+use crate::initialize::{RESET_STALL_US, RESET_TRIES};
+
+impl Adapter {
+    /// The device broke the rules: says so once, and stops using it. IRQL <= DISPATCH_LEVEL.
+    pub(crate) fn device_broke(&self, how: Broken) {
+        if self.dead.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        // SAFETY: the adapter is initialised and not halted.
+        unsafe {
+            let code = sys::NDIS_ERROR_CODE_INVALID_VALUE_FROM_ADAPTER;
+            ndis::event_log::write(self.handle, code, how as u32, 0);
+        }
+        if let Some(work) = self.recovery.get() {
+            work.ask();
+        }
+    }
+
+    /// Takes everything back from a broken device. The VF, if there is one, carries on.
+    pub(crate) fn recover(&self, at: &Passive<'_>) {
+        let quiesced = self.reset_device(at);
+        self.give_up_device(sys::NDIS_STATUS_FAILURE, &quiesced);
+        self.link.set_carrier(self, false);
+    }
+
+    fn give_up_device(&self, status: sys::NDIS_STATUS, quiesced: &Quiesced) {
+        // SAFETY: called at PASSIVE_LEVEL, whose token is not used inside.
+        unsafe {
+            raised(|at| {
+                self.transmit.kill(self, status, Some(quiesced), at);
+                self.receive.kill(Some(quiesced), at);
+            });
+        }
+    }
+
+    /// Resets the device, or cuts it off from memory when it doesn't answer.
+    fn reset_device(&self, at: &Passive<'_>) -> Quiesced {
+        let stall = || ndis::time::sleep_us(RESET_STALL_US, at);
+        let answer = self
+            .device
+            .get()
+            .map(|device| device.live.reset(RESET_TRIES, stall));
+        match answer {
+            Some(Ok(quiesced) | Err(ResetError::Gone(quiesced))) => quiesced,
+            Some(Err(_)) => {
+                self.disable_bus_mastering();
+                // SAFETY: a function without bus mastering reaches no memory (PCI 3.0, 6.2.2).
+                unsafe { Quiesced::assume() }
+            }
+            // SAFETY: a device that was never started has had no buffer.
+            None => unsafe { Quiesced::assume() },
+        }
+    }
+
+    fn disable_bus_mastering(&self) {
+        const COMMAND: u32 = 4;
+        const BUS_MASTER: u16 = 1 << 2;
+        let mut command = [0u8; 2];
+        // SAFETY: the adapter's own configuration space, into a local.
+        unsafe {
+            let bytes = command.as_mut_ptr().cast();
+            sys::NdisMGetBusData(self.handle, sys::PCI_WHICHSPACE_CONFIG, COMMAND, bytes, 2);
+        }
+        let off = u16::from_le_bytes(command) & !BUS_MASTER;
+        let mut command = off.to_le_bytes();
+        // SAFETY: the adapter's own configuration space, out of a local.
+        unsafe {
+            let bytes = command.as_mut_ptr().cast();
+            sys::NdisMSetBusData(self.handle, sys::PCI_WHICHSPACE_CONFIG, COMMAND, bytes, 2);
+        }
+    }
+
+    /// The device was pulled out. NDIS pauses and halts the adapter soon.
+    pub(crate) fn surprise_removed(&self) {
+        self.gone.store(true, Ordering::Release);
+        self.dead.store(true, Ordering::Release);
+        // SAFETY: a removed device reaches no memory.
+        let quiesced = unsafe { Quiesced::assume() };
+        self.give_up_device(sys::NDIS_STATUS_NOT_ACCEPTED, &quiesced);
+        self.link.set_carrier(self, false);
+    }
+
+    /// Serves MiniportShutdownEx, at any level: the device shall do nothing more.
+    pub(crate) fn shut_down(&self) {
+        if !self.dead.swap(true, Ordering::AcqRel)
+            && let Some(device) = self.device.get()
+        {
+            // One write; nothing may be waited for here.
+            let _ = device.live.reset(1, || {});
+        }
+    }
+
+    /// Serves MiniportHaltEx: frees everything.
+    ///
+    /// # Safety
+    ///
+    /// `adapter` was leaked by MiniportInitializeEx, is paused, and NDIS uses it no more.
+    pub(crate) unsafe fn halt(
+        adapter: NonNull<Self>,
+        action: sys::NDIS_HALT_ACTION,
+        at: &Passive<'_>,
+    ) {
+        // SAFETY: alive until the drop below.
+        let this = unsafe { adapter.as_ref() };
+        if action == sys::NdisHaltDeviceSurpriseRemoved {
+            this.gone.store(true, Ordering::Release);
+            this.dead.store(true, Ordering::Release);
+        }
+        this.tear_down(at);
+        // SAFETY: leaked as a box, and nothing points to it any more.
+        drop(unsafe { Box::from_raw(adapter.as_ptr()) });
+    }
+
+    /// Undoes what makes callbacks come, and takes everything back from the device.
+    pub(crate) fn tear_down(&self, at: &Passive<'_>) {
+        if let Some(pair) = self.pair.get() {
+            EDGE.remove(pair, at);
+        }
+        if let Some(timer) = self.grace.get() {
+            timer.stop(at);
+        }
+        if let Some(work) = self.recovery.get() {
+            work.stop(at);
+        }
+        let quiesced = if self.gone.load(Ordering::Acquire) {
+            // SAFETY: a removed device reaches no memory.
+            unsafe { Quiesced::assume() }
+        } else {
+            self.reset_device(at)
+        };
+        self.dead.store(true, Ordering::Release);
+        let interrupt = self.interrupt.swap(ptr::null_mut(), Ordering::AcqRel);
+        if !interrupt.is_null() && !cfg!(mutant = "keep_interrupt") {
+            // SAFETY: registered once; the device is silent; at PASSIVE_LEVEL with no lock.
+            unsafe { sys::NdisMDeregisterInterruptEx(interrupt) };
+        }
+        self.give_up_device(sys::NDIS_STATUS_PAUSED, &quiesced);
+    }
+}

@@ -1,0 +1,367 @@
+//! An adapter: its parts, and pausing, restarting, removing, halting it.
+
+mod ending;
+mod failover;
+
+use alloc::vec::Vec;
+use core::ffi::c_void;
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+
+use ndis::chain::{Chain, ToComplete, ToReturn};
+use ndis::dma::{BusMaster, SharedMemory};
+use ndis::irql::{Dispatch, raised};
+use ndis::later::Later;
+use ndis::lock::SpinLock;
+use ndis::rundown::{RunDown, Rundown};
+use ndis::shared::Shared;
+use ndis::timer::Timer;
+use ndis::work::Work;
+use ndis_sys as sys;
+use vioprot::Filters;
+use vioprot::announce::Address;
+use vioprot::pair::Pair;
+use virtio_net::bring_up::Live;
+use virtio_net::transport::pci::queues::Doorbell;
+
+use crate::hardware::Bars;
+use crate::interrupt::Vectors;
+use crate::link::Link;
+use crate::receive::Receive;
+use crate::settings::Settings;
+use crate::statistics::Statistics;
+use crate::transmit::Transmit;
+pub(crate) use failover::PairOrNone;
+
+/// Protocol addresses that are remembered for announcements.
+pub(crate) const MAX_ADDRESSES: usize = 16;
+
+/// How a device broke the rules: the first number of the event log's entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Broken {
+    /// The transmit ring's used elements.
+    TransmitRing = 0x201,
+    /// The receive ring's used elements, or a header in a receive buffer.
+    ReceiveRing = 0x202,
+    /// The device says itself that it needs a reset.
+    NeedsReset = 0x203,
+}
+
+/// The device, once it runs.
+pub(crate) struct Device {
+    pub(crate) live: Live<Bars>,
+    pub(crate) receive_doorbell: Doorbell,
+    pub(crate) transmit_doorbell: Doorbell,
+    pub(crate) vectors: Vectors,
+}
+
+/// The addresses that the protocols above use.
+pub(crate) struct Addresses {
+    pub(crate) known: [Address; MAX_ADDRESSES],
+    pub(crate) len: usize,
+}
+
+/// An adapter. Its fields are dropped in this order: what uses comes before what is used.
+pub(crate) struct Adapter {
+    pub(crate) pair: Later<Shared<Pair>>,
+    pub(crate) grace: Later<Timer<Adapter>>,
+    pub(crate) recovery: Later<Work<Adapter>>,
+    pub(crate) transmit: Transmit,
+    pub(crate) receive: Receive,
+    /// Rings, indirect tables, and transmit slots.
+    pub(crate) _memory: Vec<SharedMemory>,
+    pub(crate) bus_master: BusMaster,
+    pub(crate) device: Later<Device>,
+    pub(crate) interrupt: AtomicPtr<c_void>,
+    pub(crate) handle: sys::NDIS_HANDLE,
+    pub(crate) settings: Settings,
+    pub(crate) permanent_mac: [u8; 6],
+    pub(crate) mac: [u8; 6],
+    /// Bytes, without the Ethernet header.
+    pub(crate) mtu: u32,
+    /// Open while the adapter runs; sends and receives that are under way hold references.
+    pub(crate) data_path: Rundown,
+    /// The device can't be used: broken, or removed.
+    pub(crate) dead: AtomicBool,
+    /// It was removed by surprise: its registers must not be touched.
+    pub(crate) gone: AtomicBool,
+    pub(crate) filters: SpinLock<Filters>,
+    pub(crate) addresses: SpinLock<Addresses>,
+    pub(crate) statistics: Statistics,
+    pub(crate) link: Link,
+}
+
+// SAFETY: NDIS handles may be used on any CPU; all else is synchronised in itself.
+unsafe impl Sync for Adapter {}
+// SAFETY: as above.
+unsafe impl Send for Adapter {}
+
+impl Adapter {
+    pub(crate) fn handle(&self) -> sys::NDIS_HANDLE {
+        self.handle
+    }
+
+    pub(crate) fn bus_master(&self) -> &BusMaster {
+        &self.bus_master
+    }
+
+    pub(crate) fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    /// The failover's view of the adapter. Every handler runs after it was filled in.
+    pub(crate) fn pair(&self) -> PairOrNone<'_> {
+        PairOrNone(self.pair.get())
+    }
+
+    /// The longest frame, in bytes without FCS.
+    pub(crate) fn max_frame(&self) -> u32 {
+        self.mtu.saturating_add(crate::settings::ETHERNET_HEADER)
+    }
+
+    /// Serves MiniportSendNetBufferLists. IRQL <= DISPATCH_LEVEL.
+    pub(crate) fn send(&self, mut sends: Chain<ToComplete>, flags: u32) {
+        if let Err(news) = self.take_references(sends.len()) {
+            self.data_path_news(news);
+            sends.set_status(self.refusal());
+            // SAFETY: the lists came from this adapter's send handler.
+            unsafe {
+                sends.complete(
+                    self.handle,
+                    flags & sys::NDIS_SEND_FLAGS_DISPATCH_LEVEL != 0,
+                )
+            };
+            return;
+        }
+        if cfg!(mutant = "lose_a_send")
+            && let Some(lost) = sends.pop()
+        {
+            let _ = lost.into_raw();
+        }
+        if let Some(rest) = self.pair().send(sends, flags) {
+            self.send_on_virtio(rest);
+        }
+    }
+
+    /// References of the data path for `count` sends or receives; none for a removed adapter.
+    fn take_references(&self, count: u32) -> Result<(), Option<RunDown>> {
+        if self.gone.load(Ordering::Acquire) {
+            return Err(None);
+        }
+        self.data_path.take(u64::from(count))
+    }
+
+    /// Why sends are refused while the data path is closed.
+    fn refusal(&self) -> sys::NDIS_STATUS {
+        if self.gone.load(Ordering::Acquire) {
+            sys::NDIS_STATUS_NOT_ACCEPTED
+        } else {
+            sys::NDIS_STATUS_PAUSED
+        }
+    }
+
+    /// Sends through the device. IRQL <= DISPATCH_LEVEL.
+    pub(crate) fn send_on_virtio(&self, mut sends: Chain<ToComplete>) {
+        if sends.is_empty() {
+            return;
+        }
+        if !self.link.carries_on_virtio() {
+            // A standby that has no leave to carry yet: its link is down.
+            sends.set_status(sys::NDIS_STATUS_FAILURE);
+            self.complete_sends(sends);
+            return;
+        }
+        // SAFETY: called at IRQL <= DISPATCH_LEVEL, with no Passive token in use inside.
+        unsafe { raised(|at| self.transmit.send(self, sends, at)) };
+    }
+
+    /// Counts and completes sends whose status is set. IRQL <= DISPATCH_LEVEL, no lock held.
+    pub(crate) fn complete_sends(&self, mut sends: Chain<ToComplete>) {
+        if sends.is_empty() {
+            return;
+        }
+        let count = sends.len();
+        self.count_sent(&mut sends);
+        // SAFETY: the lists came from this adapter's send handler, which took references of the
+        // data path for them.
+        unsafe { complete(self.handle, sends) };
+        self.settle(count);
+    }
+
+    fn count_sent(&self, sends: &mut Chain<ToComplete>) {
+        self.statistics.count(|here| {
+            sends.for_each(|list| {
+                let sent = list.fields().Status == sys::NDIS_STATUS_SUCCESS;
+                for frame in list.frames() {
+                    let mut to = [0; 6];
+                    if sent && frame.copy_to(&mut to) == Ok(6) {
+                        here.sent.frame(to, frame.len());
+                    } else {
+                        here.sent.error();
+                    }
+                }
+            });
+        });
+    }
+
+    /// Asks to indicate `count` lists.
+    pub(crate) fn admit(&self, count: u32) -> bool {
+        if cfg!(mutant = "indicate_while_paused") {
+            let _ = self.data_path.take(u64::from(count));
+            return true;
+        }
+        match self.take_references(count) {
+            Ok(()) => true,
+            Err(news) => {
+                self.data_path_news(news);
+                self.statistics.count(|here| here.received.discard());
+                false
+            }
+        }
+    }
+
+    /// Counts and indicates lists.
+    ///
+    /// # Safety
+    ///
+    /// The lists were admitted, bear this adapter's SourceHandle, and are the caller's to indicate.
+    pub(crate) unsafe fn indicate(&self, lists: *mut sys::NET_BUFFER_LIST, count: u32, flags: u32) {
+        // SAFETY: ours until the call below; the chain is given up again at once.
+        let mut chain = unsafe { Chain::<ToReturn>::from_raw(lists) };
+        self.statistics.count(|here| {
+            chain.for_each(|list| {
+                for frame in list.frames() {
+                    let mut to = [0; 6];
+                    if frame.copy_to(&mut to) == Ok(6) {
+                        here.received.frame(to, frame.len());
+                    }
+                }
+            });
+        });
+        let _ = chain.into_raw();
+        // SAFETY: by this function's contract.
+        unsafe {
+            sys::NdisMIndicateReceiveNetBufferLists(
+                self.handle,
+                lists,
+                sys::NDIS_DEFAULT_PORT_NUMBER,
+                count,
+                flags,
+            );
+        }
+    }
+
+    /// Serves MiniportReturnNetBufferLists. IRQL <= DISPATCH_LEVEL.
+    ///
+    /// # Safety
+    ///
+    /// The lists are those that this adapter indicated.
+    pub(crate) unsafe fn take_back(&self, lists: *mut sys::NET_BUFFER_LIST, flags: u32) {
+        let at_dispatch = flags & sys::NDIS_RETURN_FLAGS_DISPATCH_LEVEL != 0;
+        // SAFETY: by contract.
+        let lists = unsafe { Chain::<ToReturn>::from_raw(lists) };
+        let count = lists.len();
+        let (ours, from_vf) = lists.partition(|list| self.receive.pool.made(list));
+        if !from_vf.is_empty() {
+            vioprot::edge::return_receives(from_vf, at_dispatch);
+        }
+        if !ours.is_empty() {
+            // SAFETY: return handlers run at IRQL <= DISPATCH_LEVEL.
+            unsafe { raised(|at| self.receive.take_back(self, ours, at)) };
+        }
+        self.settle(count);
+    }
+
+    /// `count` sends or receives are no longer under way.
+    pub(crate) fn settle(&self, count: u32) {
+        self.data_path_news(self.data_path.give(u64::from(count)));
+    }
+
+    /// The last send or receive is through: a pause that waits for it is complete.
+    fn data_path_news(&self, news: Option<RunDown>) {
+        if news.is_some() {
+            // SAFETY: `pause` has returned PENDING: only then is the news given to others, and
+            // only once.
+            unsafe { sys::NdisMPauseComplete(self.handle) };
+        }
+    }
+
+    /// Serves MiniportPause.
+    pub(crate) fn pause(&self) -> sys::NDIS_STATUS {
+        if cfg!(mutant = "pause_without_waiting") {
+            let _ = self.data_path.close();
+            return sys::NDIS_STATUS_SUCCESS;
+        }
+        match self.data_path.close() {
+            Some(_) => sys::NDIS_STATUS_SUCCESS,
+            None => sys::NDIS_STATUS_PENDING,
+        }
+    }
+
+    /// Serves MiniportRestart.
+    pub(crate) fn restart(&self) {
+        if !self.gone.load(Ordering::Acquire) {
+            self.data_path.open();
+        }
+    }
+
+    /// Serves MiniportCancelSend. IRQL <= DISPATCH_LEVEL.
+    pub(crate) fn cancel_sends(&self, id: *mut c_void) {
+        self.pair().cancel_sends(id);
+        // SAFETY: cancel handlers run at IRQL <= DISPATCH_LEVEL.
+        unsafe { raised(|at| self.transmit.cancel(self, id, at)) };
+    }
+
+    /// Whether the packet filter wants a frame to this address.
+    pub(crate) fn wants(&self, to: [u8; 6]) -> bool {
+        // SAFETY: asked at DISPATCH_LEVEL with no lock held; a leaf lock.
+        unsafe { self.filters.lock() }.want(to, self.mac)
+    }
+
+    pub(crate) fn ring_transmit(&self) {
+        if let Some(device) = self.usable_device() {
+            device.live.notify(device.transmit_doorbell);
+        }
+    }
+
+    pub(crate) fn ring_receive(&self) {
+        if let Some(device) = self.usable_device() {
+            device.live.notify(device.receive_doorbell);
+        }
+    }
+
+    /// The device, if it runs and may be touched.
+    pub(crate) fn usable_device(&self) -> Option<&Device> {
+        if self.dead.load(Ordering::Acquire) {
+            None
+        } else {
+            self.device.get()
+        }
+    }
+
+    pub(crate) fn reap_transmit(&self, at: Dispatch<'_>) {
+        self.transmit.reap(self, at);
+    }
+}
+
+/// Completes sends at the level we are at.
+///
+/// # Safety
+///
+/// As for [`Chain::complete`].
+unsafe fn complete(miniport: sys::NDIS_HANDLE, sends: Chain<ToComplete>) {
+    // SAFETY: by contract.
+    unsafe {
+        if cfg!(mutant = "complete_above_dispatch") {
+            let old = sys::KfRaiseIrql(sys::DISPATCH_LEVEL.saturating_add(1));
+            sends.complete(miniport, false);
+            sys::KeLowerIrql(old);
+        } else if cfg!(mutant = "complete_twice") {
+            let (head, _) = sends.into_raw();
+            Chain::<ToComplete>::from_raw(head).complete(miniport, false);
+            Chain::<ToComplete>::from_raw(head).complete(miniport, false);
+        } else {
+            sends.complete(miniport, false);
+        }
+    }
+}

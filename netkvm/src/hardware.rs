@@ -1,0 +1,155 @@
+//! The function's BARs and PCI configuration space, as the virtio core wants them.
+
+use ndis::Failed;
+use ndis::mmio::Bar;
+use ndis_sys as sys;
+use virtio_net::registers::{RegisterAddress, Registers};
+
+/// Configuration space, for NdisMGetBusData.
+const CONFIG_SPACE: u32 = sys::PCI_WHICHSPACE_CONFIG;
+/// Where the six base address registers are.
+const FIRST_BAR: u16 = 0x10;
+
+/// The mapped memory BARs of an adapter.
+pub(crate) struct Bars {
+    miniport: sys::NDIS_HANDLE,
+    bars: [Option<Bar>; 6],
+}
+
+// SAFETY: the handle may be used on any CPU.
+unsafe impl Send for Bars {}
+// SAFETY: as above.
+unsafe impl Sync for Bars {}
+
+impl Bars {
+    /// Maps every memory resource that one of the function's BARs names.
+    ///
+    /// # Errors
+    ///
+    /// NDIS can't map one.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Bar::map`]; `resources` are those of the adapter.
+    pub(crate) unsafe fn map(
+        miniport: sys::NDIS_HANDLE,
+        resources: &[sys::CM_PARTIAL_RESOURCE_DESCRIPTOR],
+    ) -> Result<Self, Failed> {
+        let mut bars = Self {
+            miniport,
+            bars: [const { None }; 6],
+        };
+        let mut wide = false;
+        for index in 0u16..6 {
+            if core::mem::take(&mut wide) {
+                continue;
+            }
+            let register = FIRST_BAR.saturating_add(index.saturating_mul(4));
+            let low = bars.config_read32(register);
+            if low & 1 != 0 {
+                continue;
+            }
+            wide = low & 0b110 == 0b100;
+            let high = if wide {
+                bars.config_read32(register.saturating_add(4))
+            } else {
+                0
+            };
+            let base = u64::from(high) << 32 | u64::from(low & !0xf);
+            let Some((start, len)) = resources.iter().find_map(|resource| memory(resource, base))
+            else {
+                continue;
+            };
+            // SAFETY: by contract.
+            let bar = unsafe { Bar::map(miniport, start, len)? };
+            if let Some(slot) = bars.bars.get_mut(usize::from(index)) {
+                *slot = Some(bar);
+            }
+        }
+        Ok(bars)
+    }
+
+    /// The mapped length of each BAR.
+    pub(crate) fn lengths(&self) -> [u64; 6] {
+        self.bars
+            .each_ref()
+            .map(|bar| bar.as_ref().map_or(0, |bar| u64::from(bar.len())))
+    }
+
+    fn bar(&self, at: RegisterAddress) -> Option<&Bar> {
+        self.bars.get(usize::from(at.bar))?.as_ref()
+    }
+
+    fn config<const N: usize>(&self, offset: u16) -> [u8; N] {
+        let mut bytes = [0xff; N];
+        // SAFETY: the buffer has N bytes; configuration space may be read at any level.
+        unsafe {
+            sys::NdisMGetBusData(
+                self.miniport,
+                CONFIG_SPACE,
+                u32::from(offset),
+                bytes.as_mut_ptr().cast(),
+                N as u32,
+            );
+        }
+        bytes
+    }
+}
+
+/// The memory resource that starts at `base`.
+fn memory(
+    resource: &sys::CM_PARTIAL_RESOURCE_DESCRIPTOR,
+    base: u64,
+) -> Option<(sys::NDIS_PHYSICAL_ADDRESS, u32)> {
+    if resource.Type != sys::CmResourceTypeMemory {
+        return None;
+    }
+    // SAFETY: a memory resource has the memory member.
+    let range = unsafe { resource.u.Memory };
+    let (start, len) = (range.Start, range.Length);
+    (start.cast_unsigned() == base).then_some((start, len))
+}
+
+impl Registers for Bars {
+    fn config_read8(&self, offset: u16) -> u8 {
+        u8::from_le_bytes(self.config(offset))
+    }
+
+    fn config_read16(&self, offset: u16) -> u16 {
+        u16::from_le_bytes(self.config(offset))
+    }
+
+    fn config_read32(&self, offset: u16) -> u32 {
+        u32::from_le_bytes(self.config(offset))
+    }
+
+    fn read8(&self, at: RegisterAddress) -> u8 {
+        self.bar(at).map_or(u8::MAX, |bar| bar.read8(at.offset))
+    }
+
+    fn read16(&self, at: RegisterAddress) -> u16 {
+        self.bar(at).map_or(u16::MAX, |bar| bar.read16(at.offset))
+    }
+
+    fn read32(&self, at: RegisterAddress) -> u32 {
+        self.bar(at).map_or(u32::MAX, |bar| bar.read32(at.offset))
+    }
+
+    fn write8(&self, at: RegisterAddress, value: u8) {
+        if let Some(bar) = self.bar(at) {
+            bar.write8(at.offset, value);
+        }
+    }
+
+    fn write16(&self, at: RegisterAddress, value: u16) {
+        if let Some(bar) = self.bar(at) {
+            bar.write16(at.offset, value);
+        }
+    }
+
+    fn write32(&self, at: RegisterAddress, value: u32) {
+        if let Some(bar) = self.bar(at) {
+            bar.write32(at.offset, value);
+        }
+    }
+}

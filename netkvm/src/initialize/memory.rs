@@ -1,0 +1,298 @@
+//! The adapter's memory: how much of what, and where it is.
+
+use alloc::vec::Vec;
+use core::ptr;
+use core::sync::atomic::{AtomicBool, AtomicPtr};
+
+use ndis::Failed;
+use ndis::dma::{BusMaster, SharedMemory};
+use ndis::later::Later;
+use ndis::lock::SpinLock;
+use ndis::memory::{try_push, try_vec};
+use ndis::pool::NblPool;
+use ndis::rundown::Rundown;
+use ndis_sys as sys;
+use sys::NDIS_HANDLE;
+use vioprot::announce::Address;
+use vioprot::{Filters, MAX_MULTICAST};
+use virtio_net::bring_up::Negotiated;
+use virtio_net::config::NetConfig;
+use virtio_net::dma::DmaRegion;
+use virtio_net::features::Features;
+use virtio_net::header::HEADER_LEN;
+use virtio_net::queue::split::{IndirectTables, SplitLayout, SplitQueue};
+use virtio_net::queue::{QueueAddresses, QueueSize, Virtqueue};
+
+use super::{NotStarted, RECEIVE_QUEUE, Stage, TRANSMIT_QUEUE, device_at};
+use crate::adapter::{Adapter, Addresses, MAX_ADDRESSES};
+use crate::hardware::Bars;
+use crate::link::Link;
+use crate::receive::{Buffer, Parts, Receive};
+use crate::settings::{ETHERNET_HEADER, Settings};
+use crate::statistics::Statistics;
+use crate::transmit::{self, MAX_SEGMENTS, Slot, Transmit, TransmitQueue};
+
+/// Bytes of one block of shared memory, as blocks of more pages are harder to come by.
+const BLOCK: u32 = 64 * 1024;
+/// A 4-byte VLAN tag may come on top of the longest frame.
+const VLAN_TAG: u32 = 4;
+
+/// The sizes of everything.
+pub(super) struct Plan {
+    receive_size: QueueSize,
+    transmit_size: QueueSize,
+    receive_buffers: u32,
+    receive_len: u32,
+    mtu: u32,
+}
+
+impl Plan {
+    pub(super) fn new(
+        negotiated: &mut Negotiated<Bars>,
+        settings: &Settings,
+        config: &NetConfig,
+        features: Features,
+    ) -> Result<Self, NotStarted> {
+        let mut size = |queue: u16, wish: u32| {
+            let most = negotiated
+                .max_queue_size(queue)
+                .map_err(device_at(Stage::Queues))?;
+            // A power of two that holds what was asked for, and that the device can do.
+            let wish = u16::try_from(wish.next_power_of_two()).unwrap_or(u16::MAX / 2 + 1);
+            let size = QueueSize::new(wish.min(most.get())).map_err(device_at(Stage::Queues))?;
+            Ok::<_, NotStarted>(size)
+        };
+        let receive_size = size(RECEIVE_QUEUE, settings.receive_buffers)?;
+        let transmit_size = size(TRANSMIT_QUEUE, settings.transmit_buffers)?;
+        let mtu = config
+            .mtu
+            .map_or(settings.mtu, |device| settings.mtu.min(u32::from(device)));
+        let whole = mtu
+            .saturating_add(ETHERNET_HEADER + VLAN_TAG)
+            .saturating_add(HEADER_LEN as u32);
+        let mergeable = features.contains(Features::MRG_RXBUF);
+        let receive_len = match whole {
+            0..=2048 => 2048,
+            _ if mergeable => 4096,
+            _ => whole.next_multiple_of(4096),
+        };
+        let receive_buffers = settings.receive_buffers.min(u32::from(receive_size.get()));
+        Ok(Self {
+            receive_size,
+            transmit_size,
+            receive_buffers,
+            receive_len,
+            mtu,
+        })
+    }
+}
+
+/// Where the device finds its queues.
+pub(super) struct Queues {
+    pub(super) receive: (QueueSize, QueueAddresses),
+    pub(super) transmit: (QueueSize, QueueAddresses),
+}
+
+/// Allocates everything, and puts the adapter together.
+///
+/// # Safety
+///
+/// In the adapter's initialization, after the registration attributes.
+pub(super) unsafe fn make(
+    miniport: NDIS_HANDLE,
+    settings: Settings,
+    config: &NetConfig,
+    features: Features,
+    plan: &Plan,
+) -> Result<(Adapter, Queues), Failed> {
+    let max_frame = plan.mtu.saturating_add(ETHERNET_HEADER);
+    // SAFETY: by contract; dropped after all that is allocated with it.
+    let bus_master = unsafe { BusMaster::register(miniport, max_frame, transmit::mapped)? };
+    let mut memory = Vec::new();
+    // SAFETY: by contract, for all three.
+    let (receive, receive_addresses) =
+        unsafe { make_receive(miniport, features, plan, max_frame, &mut memory)? };
+    // SAFETY: as above.
+    let (transmit, transmit_addresses) =
+        unsafe { make_transmit(miniport, features, plan, max_frame, &mut memory)? };
+    let device_mac = config.mac.map(|mac| mac.octets());
+    let permanent_mac = match device_mac {
+        Some(mac) => mac,
+        // A device without an address leaves the choice to the driver (virtio 1.2, 5.1.4).
+        None => made_up_mac(miniport),
+    };
+    let queues = Queues {
+        receive: (plan.receive_size, receive_addresses),
+        transmit: (plan.transmit_size, transmit_addresses),
+    };
+    let adapter = Adapter {
+        pair: Later::empty(),
+        grace: Later::empty(),
+        recovery: Later::empty(),
+        transmit,
+        receive,
+        _memory: memory,
+        bus_master,
+        device: Later::empty(),
+        interrupt: AtomicPtr::new(ptr::null_mut()),
+        handle: miniport,
+        settings,
+        permanent_mac,
+        mac: settings.mac.unwrap_or(permanent_mac),
+        mtu: plan.mtu,
+        data_path: Rundown::try_new()?,
+        dead: AtomicBool::new(false),
+        gone: AtomicBool::new(false),
+        filters: SpinLock::new(Filters {
+            generation: 0,
+            packet_filter: 0,
+            lookahead: max_frame,
+            multicast: [[0; 6]; MAX_MULTICAST],
+            multicast_len: 0,
+        }),
+        addresses: SpinLock::new(Addresses {
+            known: [Address::V4([0; 4]); MAX_ADDRESSES],
+            len: 0,
+        }),
+        statistics: Statistics::try_new()?,
+        link: Link::new(features.contains(Features::STANDBY), config.link_up),
+    };
+    Ok((adapter, queues))
+}
+
+/// A locally administered address that differs from adapter to adapter.
+fn made_up_mac(miniport: NDIS_HANDLE) -> [u8; 6] {
+    let [.., a, b, c, d] = (miniport.addr() as u64).to_be_bytes();
+    [0x02, 0x4e, a, b, c, d]
+}
+
+/// # Safety
+///
+/// As for [`make`].
+unsafe fn make_receive(
+    miniport: NDIS_HANDLE,
+    features: Features,
+    plan: &Plan,
+    max_frame: u32,
+    rings: &mut Vec<SharedMemory>,
+) -> Result<(Receive, QueueAddresses), Failed> {
+    // SAFETY: by contract; the rings outlive the queue: they are dropped after it.
+    let region = unsafe { ring_memory(miniport, plan.receive_size, rings)? };
+    let queue = SplitQueue::new(plan.receive_size, features, region, None)
+        .map_err(|_| Failed::RESOURCES)?;
+    let addresses = queue.addresses();
+    // SAFETY: the pool is dropped after its lists: the buffers, which the queue holds.
+    let pool = unsafe { NblPool::try_new(miniport)? };
+    // SAFETY: by contract.
+    let (memory, places) = unsafe { carve(miniport, plan.receive_buffers, plan.receive_len)? };
+    let buffers = try_vec(places.len(), |index| {
+        let (block, offset) = *places.get(index).ok_or(Failed::RESOURCES)?;
+        let block = memory.get(block).ok_or(Failed::RESOURCES)?;
+        // SAFETY: `carve` gives out each place once; the blocks go with the buffers.
+        unsafe { Buffer::try_new(miniport, &pool, block, offset, plan.receive_len) }
+    })?;
+    let max_frame = max_frame.saturating_add(VLAN_TAG) as usize;
+    let parts = Parts {
+        queue,
+        features,
+        max_frame,
+        pool,
+        memory,
+        buffers,
+    };
+    Ok((Receive::new(parts), addresses))
+}
+
+/// # Safety
+///
+/// As for [`make`].
+unsafe fn make_transmit(
+    miniport: NDIS_HANDLE,
+    features: Features,
+    plan: &Plan,
+    max_frame: u32,
+    rings: &mut Vec<SharedMemory>,
+) -> Result<(Transmit, QueueAddresses), Failed> {
+    let size = plan.transmit_size;
+    // SAFETY: by contract; the rings outlive the queue: they are dropped after it.
+    let region = unsafe { ring_memory(miniport, size, rings)? };
+    let tables = if features.contains(Features::RING_INDIRECT_DESC) {
+        let bytes = SplitLayout::indirect_bytes(size, MAX_SEGMENTS as u16);
+        // SAFETY: as above.
+        let region = unsafe { shared_region(miniport, bytes, rings)? };
+        let tables = IndirectTables::new(region, size, MAX_SEGMENTS as u16);
+        Some(tables.map_err(|_| Failed::RESOURCES)?)
+    } else {
+        None
+    };
+    let queue = TransmitQueue::new(size, features, region, tables)?;
+    let addresses = queue.addresses();
+    let slot_len = max_frame
+        .saturating_add(HEADER_LEN as u32)
+        .next_multiple_of(64);
+    // SAFETY: by contract.
+    let (memory, places) = unsafe { carve(miniport, u32::from(size.get()), slot_len)? };
+    let slots = try_vec(places.len(), |index| {
+        let (block, offset) = *places.get(index).ok_or(Failed::RESOURCES)?;
+        let block = memory.get(block).ok_or(Failed::RESOURCES)?;
+        // SAFETY: `carve` gives out each place once, with room for header and frame.
+        Ok::<_, Failed>(unsafe { Slot::new(block, offset) })
+    })?;
+    for block in memory {
+        try_push(rings, block)?;
+    }
+    Ok((Transmit::new(queue, slots, max_frame as usize), addresses))
+}
+
+/// # Safety
+///
+/// As for [`make`]; the region is used for nothing else, and not after `rings` is dropped.
+unsafe fn ring_memory(
+    miniport: NDIS_HANDLE,
+    size: QueueSize,
+    rings: &mut Vec<SharedMemory>,
+) -> Result<DmaRegion, Failed> {
+    // SAFETY: passed on.
+    unsafe { shared_region(miniport, SplitLayout::new(size).bytes(), rings) }
+}
+
+/// # Safety
+///
+/// As for [`ring_memory`].
+unsafe fn shared_region(
+    miniport: NDIS_HANDLE,
+    bytes: usize,
+    rings: &mut Vec<SharedMemory>,
+) -> Result<DmaRegion, Failed> {
+    let len = u32::try_from(bytes).map_err(|_| Failed::RESOURCES)?;
+    // SAFETY: by contract.
+    let memory = unsafe { SharedMemory::allocate(miniport, len)? };
+    // SAFETY: the block is `len` bytes at both addresses, ours alone, and stays until the device
+    // was reset: the adapter drops it last.
+    let region = unsafe { DmaRegion::new(memory.va(), memory.device_address(), bytes) };
+    try_push(rings, memory)?;
+    Ok(region)
+}
+
+/// Blocks of shared memory, and the pieces cut out of them: each piece's block and offset.
+type Carved = (Vec<SharedMemory>, Vec<(usize, u32)>);
+
+/// Shared memory for `count` pieces of `len` bytes.
+///
+/// # Safety
+///
+/// As for [`make`].
+unsafe fn carve(miniport: NDIS_HANDLE, count: u32, len: u32) -> Result<Carved, Failed> {
+    let per_block = BLOCK.checked_div(len).unwrap_or(1).max(1);
+    let blocks = count.div_ceil(per_block) as usize;
+    let memory = try_vec(blocks, |_| {
+        // SAFETY: by contract.
+        unsafe { SharedMemory::allocate(miniport, per_block.saturating_mul(len)) }
+    })?;
+    let places = try_vec(count as usize, |index| {
+        let block = index.checked_div(per_block as usize).unwrap_or(0);
+        let place = (index as u32).checked_rem(per_block).unwrap_or(0);
+        Ok::<_, Failed>((block, place.saturating_mul(len)))
+    })?;
+    Ok((memory, places))
+}

@@ -1,0 +1,209 @@
+//! Messages, line interrupts, and their DPCs.
+
+use core::ffi::c_void;
+use core::ptr;
+
+use ndis::Failed;
+use ndis::irql::{Dispatch, at_dispatch};
+use ndis_sys as sys;
+use sys::{BOOLEAN, NDIS_HANDLE};
+use virtio_net::transport::pci::Health;
+
+use crate::adapter::{Adapter, Broken};
+
+/// Which message each part of the device uses; `None` with a line interrupt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Vectors {
+    pub(crate) config: Option<u16>,
+    pub(crate) receive: Option<u16>,
+    pub(crate) transmit: Option<u16>,
+}
+
+impl Vectors {
+    /// Spreads the parts over the messages that there are; fewer messages are shared.
+    pub(crate) fn over(messages: u32) -> Self {
+        let (receive, transmit) = match messages {
+            0 => {
+                return Self {
+                    config: None,
+                    receive: None,
+                    transmit: None,
+                };
+            }
+            1 => (0, 0),
+            2 => (1, 1),
+            _ => (1, 2),
+        };
+        Self {
+            config: Some(0),
+            receive: Some(receive),
+            transmit: Some(transmit),
+        }
+    }
+}
+
+/// Registers the interrupt and says how many messages NDIS granted: 0 means a line interrupt.
+/// The handlers may run before this returns.
+///
+/// # Errors
+///
+/// NDIS's status.
+///
+/// # Safety
+///
+/// Called from MiniportInitializeEx as its last hardware step; `adapter` has its final address and
+/// lives until the interrupt is deregistered.
+pub(crate) unsafe fn register(adapter: &Adapter) -> Result<u32, Failed> {
+    let mut interrupt: sys::NDIS_MINIPORT_INTERRUPT_CHARACTERISTICS = sys::zeroed();
+    interrupt.Header = ndis::header(
+        sys::NDIS_OBJECT_TYPE_MINIPORT_INTERRUPT,
+        sys::NDIS_MINIPORT_INTERRUPT_REVISION_1,
+        sys::NDIS_SIZEOF_MINIPORT_INTERRUPT_CHARACTERISTICS_REVISION_1,
+    );
+    interrupt.InterruptHandler = Some(line_interrupt);
+    interrupt.InterruptDpcHandler = Some(line_dpc);
+    interrupt.MsiSupported = 1;
+    interrupt.MessageInterruptHandler = Some(message_interrupt);
+    interrupt.MessageInterruptDpcHandler = Some(message_dpc);
+    let context = ptr::from_ref(adapter).cast_mut().cast();
+    // SAFETY: by this function's contract.
+    let status = unsafe {
+        sys::NdisMRegisterInterruptEx(
+            adapter.handle(),
+            context,
+            &raw mut interrupt,
+            adapter.interrupt.as_ptr(),
+        )
+    };
+    Failed::check(status)?;
+    if interrupt.InterruptType != sys::NDIS_CONNECT_MESSAGE_BASED {
+        return Ok(0);
+    }
+    // SAFETY: with messages NDIS gives a table of them, valid until the deregistration.
+    Ok(unsafe { interrupt.MessageInfoTable.as_ref() }.map_or(0, |table| table.MessageCount))
+}
+
+/// Borrows the adapter of an interrupt handler.
+///
+/// # Safety
+///
+/// `context` is the interrupt context, which lives until the interrupt is deregistered.
+unsafe fn adapter<'a>(context: NDIS_HANDLE) -> Option<&'a Adapter> {
+    // SAFETY: by contract.
+    unsafe { context.cast::<Adapter>().as_ref() }
+}
+
+/// At device IRQL. A message is nobody else's.
+unsafe extern "efiapi" fn message_interrupt(
+    _context: NDIS_HANDLE,
+    _message: u32,
+    queue_dpc: *mut BOOLEAN,
+    target_processors: *mut u32,
+) -> BOOLEAN {
+    // SAFETY: NDIS passes pointers to its own variables.
+    unsafe {
+        queue_dpc.write(1);
+        target_processors.write(0);
+    }
+    1
+}
+
+/// At device IRQL. The line may be shared: reading the interrupt status tells, and clears it.
+unsafe extern "efiapi" fn line_interrupt(
+    context: NDIS_HANDLE,
+    queue_dpc: *mut BOOLEAN,
+    target_processors: *mut u32,
+) -> BOOLEAN {
+    // SAFETY: the interrupt context.
+    let device = unsafe { adapter(context) }.and_then(Adapter::usable_device);
+    let ours = device.is_some_and(|device| !device.live.read_isr().is_empty());
+    // SAFETY: NDIS passes pointers to its own variables.
+    unsafe {
+        queue_dpc.write(BOOLEAN::from(ours));
+        target_processors.write(0);
+    }
+    BOOLEAN::from(ours)
+}
+
+unsafe extern "efiapi" fn message_dpc(
+    context: NDIS_HANDLE,
+    message: u32,
+    _dpc: *mut c_void,
+    throttle: *mut c_void,
+    _reserved: *mut c_void,
+) {
+    // SAFETY: the interrupt context, and NDIS's throttle parameters; DPCs run at DISPATCH_LEVEL.
+    unsafe {
+        if let Some(adapter) = adapter(context) {
+            at_dispatch(|at| serve(adapter, Some(message), throttle.cast(), at));
+        }
+    }
+}
+
+unsafe extern "efiapi" fn line_dpc(
+    context: NDIS_HANDLE,
+    _dpc: *mut c_void,
+    throttle: *mut c_void,
+    _reserved: *mut c_void,
+) {
+    // SAFETY: as above.
+    unsafe {
+        if let Some(adapter) = adapter(context) {
+            at_dispatch(|at| serve(adapter, None, throttle.cast(), at));
+        }
+    }
+}
+
+/// Serves what the interrupt may have been about.
+///
+/// # Safety
+///
+/// `throttle` is null or NDIS's receive throttle parameters.
+unsafe fn serve(
+    adapter: &Adapter,
+    message: Option<u32>,
+    throttle: *mut sys::NDIS_RECEIVE_THROTTLE_PARAMETERS,
+    at: Dispatch<'_>,
+) {
+    let Some(device) = adapter.usable_device() else {
+        return;
+    };
+    let is_for = |vector: Option<u16>| match (message, vector) {
+        (Some(message), Some(vector)) => message == u32::from(vector),
+        _ => true,
+    };
+    // SAFETY: by contract.
+    let mut throttle = unsafe { throttle.as_mut() };
+    if is_for(device.vectors.transmit) {
+        adapter.reap_transmit(at);
+    }
+    if is_for(device.vectors.receive) {
+        let budget = throttle
+            .as_ref()
+            .map_or(u32::MAX, |limit| limit.MaxNblsToIndicate);
+        let more = adapter.receive.drain(adapter, budget, at);
+        if let Some(limit) = throttle.as_mut() {
+            limit.MoreNblsPending = u32::from(more);
+        }
+    }
+    if is_for(device.vectors.config) {
+        look_at_config(adapter);
+    }
+}
+
+/// The device's configuration may have changed.
+fn look_at_config(adapter: &Adapter) {
+    let Some(device) = adapter.usable_device() else {
+        return;
+    };
+    match device.live.read_health() {
+        Health::Good => {
+            if let Ok(up) = device.live.read_link() {
+                adapter.link.set_carrier(adapter, up);
+            }
+        }
+        Health::NeedsReset => adapter.device_broke(Broken::NeedsReset),
+        // Removed, or powered down: the PnP manager tells.
+        _ => {}
+    }
+}

@@ -1,0 +1,326 @@
+//! The receive queue.
+//!
+//! A [`Buffer`] is a piece of shared memory with a NET_BUFFER_LIST of its own, made once. It is
+//! always in one place: with the device (moved into the virtqueue), with the protocols above (its
+//! list indicated; the list's MiniportReserved field owns the buffer), or on its way between.
+//!
+//! With mergeable buffers a frame may fill several: the others hang on the first, and their MDLs on
+//! its MDL chain, until the list is returned.
+
+mod buffer;
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use ndis::chain::{Chain, Own, ToReturn};
+use ndis::dma::SharedMemory;
+use ndis::irql::Dispatch;
+use ndis::lock::SpinLock;
+use ndis::pool::NblPool;
+use ndis_sys as sys;
+use vioprot::copies::{Digest, Path};
+use virtio_net::dma::Quiesced;
+use virtio_net::features::Features;
+use virtio_net::header::NetHeader;
+use virtio_net::queue::Virtqueue;
+use virtio_net::queue::split::SplitQueue;
+
+use crate::adapter::{Adapter, Broken};
+pub(crate) use buffer::Buffer;
+use buffer::Returning;
+
+/// Frames taken from the queue under one lock.
+const BATCH: usize = 32;
+/// Most buffers of one frame: 17 pages of 4 KiB hold the largest frame there is.
+const MAX_BUFFERS: u16 = 17;
+/// The shortest frame that has a header.
+const MIN_FRAME: usize = 14;
+
+struct State {
+    queue: SplitQueue<Box<Buffer>>,
+    /// The device can't be used any more: buffers that come back are dropped.
+    dead: bool,
+}
+
+/// The receive queue of an adapter.
+pub(crate) struct Receive {
+    state: SpinLock<State>,
+    /// A CPU takes frames out. Two would indicate them out of order.
+    draining: AtomicBool,
+    /// Somebody else wanted to, meanwhile.
+    again: AtomicBool,
+    features: Features,
+    max_frame: usize,
+    /// With fewer buffers at the device than this, lists are only shown.
+    low: usize,
+    pub(crate) pool: NblPool,
+    /// What the buffers are cut out of.
+    _memory: Vec<SharedMemory>,
+}
+
+/// What [`Receive::new`] is made of.
+pub(crate) struct Parts {
+    pub(crate) queue: SplitQueue<Box<Buffer>>,
+    pub(crate) features: Features,
+    /// Bytes, without FCS.
+    pub(crate) max_frame: usize,
+    pub(crate) pool: NblPool,
+    pub(crate) memory: Vec<SharedMemory>,
+    #[expect(
+        clippy::vec_box,
+        reason = "buffers move from place to place by their boxes"
+    )]
+    pub(crate) buffers: Vec<Box<Buffer>>,
+}
+
+impl Receive {
+    /// A queue with all its buffers at the device, which has not been told yet.
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts {
+            mut queue,
+            features,
+            max_frame,
+            pool,
+            memory,
+            buffers,
+        } = parts;
+        let low = buffers.len() / 8;
+        for buffer in buffers {
+            // A queue with no place left leaves the rest unused.
+            let _ = queue.add(&[buffer.segment()], 0, buffer);
+        }
+        Self {
+            state: SpinLock::new(State { queue, dead: false }),
+            draining: AtomicBool::new(false),
+            again: AtomicBool::new(false),
+            features,
+            max_frame,
+            low,
+            pool,
+            _memory: memory,
+        }
+    }
+
+    /// Tells the device of the first buffers; true: its doorbell is to be rung.
+    pub(crate) fn open(&self) -> bool {
+        // SAFETY: at PASSIVE_LEVEL, with no lock held.
+        unsafe { self.state.lock() }.queue.publish().is_needed()
+    }
+
+    /// Delivers up to `budget` frames. True: there are more.
+    pub(crate) fn drain(&self, adapter: &Adapter, budget: u32, at: Dispatch<'_>) -> bool {
+        let mut left = budget;
+        loop {
+            if self.draining.swap(true, Ordering::AcqRel) {
+                self.again.store(true, Ordering::Release);
+                return false;
+            }
+            let more = self.drain_alone(adapter, &mut left, at);
+            self.draining.store(false, Ordering::Release);
+            if more {
+                return true;
+            }
+            if !self.again.swap(false, Ordering::AcqRel) {
+                return false;
+            }
+        }
+    }
+
+    fn drain_alone(&self, adapter: &Adapter, left: &mut u32, at: Dispatch<'_>) -> bool {
+        loop {
+            if *left == 0 {
+                // Interrupts stay off: NDIS calls again.
+                return true;
+            }
+            let mut frames = [const { None }; BATCH];
+            let want = (*left as usize).min(BATCH);
+            let (count, posted, fault, more) = {
+                // SAFETY: none of our callers holds this queue's lock.
+                let mut state = unsafe { self.state.lock_at(at) };
+                let (count, fault) = self.collect(&mut state, &mut frames, want);
+                let more = !fault
+                    && if count < want {
+                        state.queue.enable_interrupts()
+                    } else {
+                        true
+                    };
+                (count, state.queue.in_flight(), fault, more)
+            };
+            if fault {
+                adapter.device_broke(Broken::ReceiveRing);
+            }
+            *left = left.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
+            self.deliver(adapter, &mut frames, usize::from(posted) < self.low, at);
+            if !more {
+                return false;
+            }
+        }
+    }
+
+    /// Takes up to `want` frames out of the queue, and says how many, and whether the device broke
+    /// the rules.
+    fn collect(
+        &self,
+        state: &mut State,
+        frames: &mut [Option<Box<Buffer>>; BATCH],
+        want: usize,
+    ) -> (usize, bool) {
+        state.queue.disable_interrupts();
+        let mut count = 0usize;
+        for place in frames.iter_mut().take(want) {
+            match self.collect_one(state) {
+                Ok(Some(frame)) => *place = Some(frame),
+                Ok(None) => return (count, false),
+                Err(()) => return (count, true),
+            }
+            count = count.saturating_add(1);
+        }
+        (count, false)
+    }
+
+    fn collect_one(&self, state: &mut State) -> Result<Option<Box<Buffer>>, ()> {
+        let Some((mut head, used)) = state.queue.pop_used().map_err(|_| ())? else {
+            return Ok(None);
+        };
+        head.used = used;
+        let header = NetHeader::parse(head.bytes());
+        let Some(header) = header else {
+            return Ok(Some(head));
+        };
+        let buffers = header
+            .buffer_count(self.features, MAX_BUFFERS)
+            .map_err(|_| ())?;
+        let mut rest = None;
+        let mut others = [const { None::<Box<Buffer>> }; MAX_BUFFERS as usize];
+        for place in others
+            .iter_mut()
+            .take(usize::from(buffers).saturating_sub(1))
+        {
+            // A device makes all buffers of a frame used at once (virtio 1.2, 5.1.6.4).
+            let (mut buffer, used) = state.queue.pop_used().map_err(|_| ())?.ok_or(())?;
+            buffer.used = used;
+            *place = Some(buffer);
+        }
+        for mut buffer in others.into_iter().flatten().rev() {
+            buffer.next = rest.take();
+            rest = Some(buffer);
+        }
+        head.next = rest;
+        Ok(Some(head))
+    }
+
+    /// Indicates the frames that count, and gives the other buffers to the device again.
+    fn deliver(
+        &self,
+        adapter: &Adapter,
+        frames: &mut [Option<Box<Buffer>>; BATCH],
+        show: bool,
+        at: Dispatch<'_>,
+    ) {
+        let mut wanted = Chain::empty();
+        let mut back = Returning::default();
+        for frame in frames.iter_mut().filter_map(Option::take) {
+            if self.counts(adapter, &frame) {
+                wanted.push(frame.into_list(adapter.handle()));
+            } else {
+                back.push(frame);
+            }
+        }
+        let count = wanted.len();
+        if count > 0 && adapter.admit(count) {
+            if show {
+                // SAFETY: admitted; with RESOURCES the lists are ours again when this returns.
+                let mut shown = unsafe {
+                    let (head, count) = wanted.into_raw();
+                    let flags = sys::NDIS_RECEIVE_FLAGS_RESOURCES;
+                    adapter.indicate(head, count, flags | sys::NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL);
+                    Chain::<Own>::from_raw(head)
+                };
+                back.take_lists(&mut shown);
+                adapter.settle(count);
+            } else {
+                let (head, count) = wanted.into_raw();
+                // SAFETY: admitted, and the adapter's own lists.
+                unsafe { adapter.indicate(head, count, sys::NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL) };
+            }
+        } else {
+            back.take_lists(&mut wanted);
+        }
+        self.refill(adapter, back, at);
+    }
+
+    /// Whether a frame is sound, wanted, and not one that the VF brings too.
+    fn counts(&self, adapter: &Adapter, frame: &Buffer) -> bool {
+        let len = frame.frame_len();
+        let Some(to) = frame.destination() else {
+            adapter.statistics().count(|at| at.received.error());
+            return false;
+        };
+        if !(MIN_FRAME..=self.max_frame).contains(&len) {
+            adapter.statistics().count(|at| at.received.error());
+            return false;
+        }
+        adapter.wants(to)
+            && adapter.pair().accept(Path::Virtio, to, || {
+                let mut digest = Digest::new();
+                frame.pieces().for_each(|piece| digest.add(piece));
+                digest.value()
+            })
+    }
+
+    /// Takes lists back that the protocols above have returned. Says how many.
+    pub(crate) fn take_back(
+        &self,
+        adapter: &Adapter,
+        mut lists: Chain<ToReturn>,
+        at: Dispatch<'_>,
+    ) -> u32 {
+        let count = lists.len();
+        let mut back = Returning::default();
+        while let Some(list) = lists.pop() {
+            if let Some(buffer) = Buffer::from_list(list) {
+                back.push(buffer);
+            }
+        }
+        self.refill(adapter, back, at);
+        count
+    }
+
+    /// Gives buffers to the device again.
+    fn refill(&self, adapter: &Adapter, mut back: Returning, at: Dispatch<'_>) {
+        if back.is_empty() {
+            return;
+        }
+        let mut dropped = Returning::default();
+        let ring = {
+            // SAFETY: none of our callers holds this queue's lock.
+            let mut state = unsafe { self.state.lock_at(at) };
+            while let Some(buffer) = back.pop() {
+                if state.dead {
+                    dropped.push(buffer);
+                } else if let Err(refused) = state.queue.add(&[buffer.segment()], 0, buffer) {
+                    dropped.push(refused.buffer);
+                }
+            }
+            !state.dead && state.queue.publish().is_needed()
+        };
+        if ring {
+            adapter.ring_receive();
+        }
+    }
+
+    /// Uses the device no more; with `quiesced`, takes all buffers from it.
+    pub(crate) fn kill(&self, quiesced: Option<&Quiesced>, at: Dispatch<'_>) {
+        let mut taken = Returning::default();
+        // SAFETY: none of our callers holds this queue's lock.
+        let mut state = unsafe { self.state.lock_at(at) };
+        state.dead = true;
+        if let Some(quiesced) = quiesced {
+            for buffer in state.queue.take_all(quiesced) {
+                taken.push(buffer);
+            }
+        }
+        drop(state);
+    }
+}

@@ -1,0 +1,428 @@
+//! The transmit queue.
+//!
+//! A send's NET_BUFFERs go to the device in order, lists in the order in which they came. A small
+//! frame is copied behind its virtio header, which costs less than mapping it; a larger one is
+//! mapped, and the device reads it where it is. NDIS may deliver a mapping late, on any CPU, so a
+//! frame waits in `pending` until it and all before it are mapped.
+
+mod notes;
+mod slot;
+
+use alloc::vec::Vec;
+use core::ffi::c_void;
+use core::ptr::{self, NonNull};
+
+use ndis::chain::{Chain, ToComplete};
+use ndis::frame::Frame;
+use ndis::irql::Dispatch;
+use ndis::lock::SpinLock;
+use ndis_sys as sys;
+use sys::NET_BUFFER;
+use virtio_net::dma::Segment;
+use virtio_net::header::NetHeader;
+use virtio_net::queue::split::SplitQueue;
+use virtio_net::queue::{Notify, Refusal, Virtqueue};
+
+use crate::adapter::Adapter;
+pub(crate) use notes::mapped;
+use notes::{
+    ASKING, AWAITED, FAILED, MAPPED, fail, finish, is_settled, mapping_of, prepare, status_word,
+    unmap,
+};
+pub(crate) use slot::Slot;
+use slot::copy_padded;
+
+/// The shortest Ethernet frame, without FCS. Shorter ones are padded with zeros.
+const MIN_FRAME: usize = 60;
+/// Segments of one frame, its header included; a frame in more pieces is copied.
+pub(crate) const MAX_SEGMENTS: usize = 18;
+/// Completions taken from the queue under one lock.
+const REAP_BATCH: usize = 32;
+
+/// What the device has: given back by the queue when it is done.
+struct InFlight {
+    slot: Slot,
+    /// Null for a frame of the driver's own.
+    frame: *mut NET_BUFFER,
+}
+
+// SAFETY: who holds the value is the only one to touch frame and slot.
+unsafe impl Send for InFlight {}
+
+struct State {
+    queue: SplitQueue<InFlight>,
+    slots: Vec<Slot>,
+    pending: Chain<ToComplete>,
+    /// The frame of the first pending list that goes next; null: its first.
+    cursor: *mut NET_BUFFER,
+    /// Why the device can't be used any more: the status that sends complete with.
+    dead: Option<sys::NDIS_STATUS>,
+}
+
+// SAFETY: the cursor points into the first pending list, which is ours.
+unsafe impl Send for State {}
+
+/// The transmit queue of an adapter.
+pub(crate) struct Transmit {
+    state: SpinLock<State>,
+    max_frame: usize,
+}
+
+/// What a look at the queue brought to light, to be acted on without the lock.
+#[must_use]
+struct Outcome {
+    /// Lists whose last frame is finished.
+    finished: Chain<ToComplete>,
+    ring: bool,
+    fault: bool,
+}
+
+impl Transmit {
+    /// A queue that the device has been told of. `max_frame` is in bytes, without FCS.
+    pub(crate) fn new(queue: TransmitQueue, slots: Vec<Slot>, max_frame: usize) -> Self {
+        let state = State {
+            queue: queue.0,
+            slots,
+            pending: Chain::empty(),
+            cursor: ptr::null_mut(),
+            dead: None,
+        };
+        Self {
+            state: SpinLock::new(state),
+            max_frame,
+        }
+    }
+
+    /// Sends lists, which [`Adapter::complete_sends`] gets when they are done.
+    pub(crate) fn send(&self, adapter: &Adapter, sends: Chain<ToComplete>, at: Dispatch<'_>) {
+        let (mut good, mut bad) =
+            sends.partition(|list| list.frames().all(|frame| self.fits(frame)));
+        bad.set_status(sys::NDIS_STATUS_INVALID_LENGTH);
+        adapter.complete_sends(bad);
+        good.for_each(|list| prepare(adapter, list, at));
+        self.work(adapter, good, at);
+    }
+
+    fn fits(&self, frame: Frame<'_>) -> bool {
+        !frame.is_empty() && frame.len() <= self.max_frame
+    }
+
+    /// Sends a frame of the driver's own, if there is a place for it.
+    pub(crate) fn send_own(&self, adapter: &Adapter, bytes: &[u8], at: Dispatch<'_>) {
+        let ring = {
+            // SAFETY: no lock of this queue is held by who announces.
+            let mut state = unsafe { self.state.lock_at(at) };
+            if state.dead.is_some() || bytes.len() > self.max_frame {
+                return;
+            }
+            let Some(mut slot) = state.slots.pop() else {
+                return;
+            };
+            let len = bytes.len().max(MIN_FRAME);
+            slot.write(&NetHeader::PLAIN, len, |body| {
+                copy_padded(body, |body| {
+                    let room = body.get_mut(..bytes.len()).unwrap_or_default();
+                    room.copy_from_slice(bytes);
+                    bytes.len()
+                })
+            });
+            let segment = slot.segment(len);
+            let own = InFlight {
+                slot,
+                frame: ptr::null_mut(),
+            };
+            if let Err(refused) = state.queue.add(&[segment], 1, own) {
+                state.slots.push(refused.buffer.slot);
+            }
+            state.queue.publish().is_needed()
+        };
+        if ring {
+            adapter.ring_transmit();
+        }
+    }
+
+    /// Takes back what the device has sent, and gives it what waits.
+    pub(crate) fn reap(&self, adapter: &Adapter, at: Dispatch<'_>) {
+        self.work(adapter, Chain::empty(), at);
+    }
+
+    /// Whether the device has frames, or frames wait for it.
+    pub(crate) fn is_busy(&self) -> bool {
+        // SAFETY: asked at IRQL <= DISPATCH_LEVEL without this queue's lock.
+        let state = unsafe { self.state.lock() };
+        state.queue.in_flight() > 0 || !state.pending.is_empty()
+    }
+
+    fn work(&self, adapter: &Adapter, new: Chain<ToComplete>, at: Dispatch<'_>) {
+        let mut new = new;
+        loop {
+            let mut done = [const { None }; REAP_BATCH];
+            let (mut outcome, more, idle) = {
+                // SAFETY: none of our callers holds this queue's lock.
+                let mut state = unsafe { self.state.lock_at(at) };
+                state.pending.append(new.take());
+                let mut fault = false;
+                for place in &mut done {
+                    match state.queue.pop_used() {
+                        Ok(Some((sent, _))) => *place = Some(sent),
+                        Ok(None) => break,
+                        Err(_) => {
+                            fault = true;
+                            break;
+                        }
+                    }
+                }
+                let mut outcome = Outcome {
+                    finished: Chain::empty(),
+                    ring: false,
+                    fault,
+                };
+                for sent in done.iter_mut().flatten() {
+                    finish(adapter, sent.frame, &mut outcome.finished, at);
+                }
+                for sent in done.iter_mut().filter_map(Option::take) {
+                    state.slots.push(sent.slot);
+                }
+                state.submit(adapter, &mut outcome, at);
+                let more = !fault && state.queue.enable_interrupts();
+                let idle = state.queue.in_flight() == 0 && state.pending.is_empty();
+                (outcome, more, idle)
+            };
+            if outcome.ring {
+                adapter.ring_transmit();
+            }
+            adapter.complete_sends(outcome.finished.take());
+            if outcome.fault {
+                adapter.device_broke(crate::adapter::Broken::TransmitRing);
+            }
+            if idle {
+                adapter.pair().standby_became_idle();
+            }
+            if !more {
+                return;
+            }
+        }
+    }
+
+    /// Completes what waits with `status`; what the device has, too, once `quiesced` proves that
+    /// it has let go of it. New sends complete likewise.
+    pub(crate) fn kill(
+        &self,
+        adapter: &Adapter,
+        status: sys::NDIS_STATUS,
+        quiesced: Option<&virtio_net::dma::Quiesced>,
+        at: Dispatch<'_>,
+    ) {
+        let mut outcome = Outcome {
+            finished: Chain::empty(),
+            ring: false,
+            fault: false,
+        };
+        {
+            // SAFETY: none of our callers holds this queue's lock.
+            let mut state = unsafe { self.state.lock_at(at) };
+            state.dead.get_or_insert(status);
+            state.submit(adapter, &mut outcome, at);
+            if let Some(quiesced) = quiesced {
+                let State { queue, slots, .. } = &mut *state;
+                for mut back in queue.take_all(quiesced) {
+                    fail(back.frame, status);
+                    finish(
+                        adapter,
+                        core::mem::take(&mut back.frame),
+                        &mut outcome.finished,
+                        at,
+                    );
+                    slots.push(back.slot);
+                }
+            }
+        }
+        adapter.complete_sends(outcome.finished);
+    }
+
+    /// Completes sends with this identifier that wait for the device.
+    pub(crate) fn cancel(&self, adapter: &Adapter, id: *mut c_void, at: Dispatch<'_>) {
+        let mut cancelled = Chain::empty();
+        {
+            // SAFETY: NDIS cancels without a lock of ours.
+            let mut state = unsafe { self.state.lock_at(at) };
+            let started = (!state.cursor.is_null())
+                .then(|| state.pending.pop())
+                .flatten();
+            let (matching, rest) = state
+                .pending
+                .take()
+                .partition(|list| list.cancel_id() == id && is_settled(list));
+            cancelled.append(matching);
+            if let Some(started) = started {
+                state.pending.push(started);
+            }
+            state.pending.append(rest);
+        }
+        cancelled.for_each(|list| {
+            for frame in list.frames() {
+                unmap(adapter, frame.as_ptr(), at);
+            }
+        });
+        cancelled.set_status(sys::NDIS_STATUS_SEND_ABORTED);
+        adapter.complete_sends(cancelled);
+    }
+}
+
+impl State {
+    /// Gives the device the frames that wait, in order, until one is not mapped yet or there is no
+    /// place left.
+    fn submit(&mut self, adapter: &Adapter, outcome: &mut Outcome, at: Dispatch<'_>) {
+        let mut added = false;
+        while let Some(first) = self.pending.first() {
+            let next = if self.cursor.is_null() {
+                first.FirstNetBuffer
+            } else {
+                self.cursor
+            };
+            let Some(next) = NonNull::new(next) else {
+                break;
+            };
+            match self.submit_one(next) {
+                Step::Wait => break,
+                Step::Added => added = true,
+                Step::Failed(status) => {
+                    fail(next.as_ptr(), status);
+                }
+            }
+            // The list itself is popped before its last frame is finished: the device may have
+            // finished the others.
+            // SAFETY: the frame's list is ours until its last frame is finished.
+            let following = unsafe { next.as_ref() }.Next;
+            self.cursor = following;
+            let list = if following.is_null() {
+                self.pending.pop()
+            } else {
+                None
+            };
+            if let Some(list) = list {
+                // In flight: found again by its frames.
+                let _ = list.into_raw();
+            }
+            if status_word(next.as_ptr()) == FAILED {
+                finish(adapter, next.as_ptr(), &mut outcome.finished, at);
+            }
+        }
+        if added {
+            let notify: Notify = self.queue.publish();
+            outcome.ring |= notify.is_needed();
+        }
+    }
+
+    fn submit_one(&mut self, buffer: NonNull<NET_BUFFER>) -> Step {
+        let how = status_word(buffer.as_ptr());
+        if matches!(how, ASKING | AWAITED) {
+            return Step::Wait;
+        }
+        if let Some(status) = self.dead {
+            return Step::Failed(status);
+        }
+        if how == FAILED {
+            return Step::Failed(sys::NDIS_STATUS_RESOURCES);
+        }
+        let Some(mut slot) = self.slots.pop() else {
+            return Step::Wait;
+        };
+        // SAFETY: the frame belongs to a list that is ours.
+        let frame = unsafe { Frame::from_raw(buffer) };
+        // SAFETY: no bytes; the queue refuses such a segment.
+        let mut segments = [unsafe { Segment::new(0, 0) }; MAX_SEGMENTS];
+        let used = match how {
+            MAPPED => gather(&mut slot, frame, &mut segments),
+            _ => None,
+        };
+        let used = used.or_else(|| copy(&mut slot, frame, &mut segments));
+        let Some(used) = used else {
+            self.slots.push(slot);
+            return Step::Failed(sys::NDIS_STATUS_RESOURCES);
+        };
+        let segments = segments.get(..used).unwrap_or_default();
+        let sent = InFlight {
+            slot,
+            frame: buffer.as_ptr(),
+        };
+        match self.queue.add(segments, used, sent) {
+            Ok(()) => Step::Added,
+            Err(refused) => {
+                self.slots.push(refused.buffer.slot);
+                match refused.why {
+                    Refusal::Full => Step::Wait,
+                    _ => Step::Failed(sys::NDIS_STATUS_FAILURE),
+                }
+            }
+        }
+    }
+}
+
+/// What became of a frame that was next.
+enum Step {
+    Wait,
+    Added,
+    Failed(sys::NDIS_STATUS),
+}
+
+/// Fills a frame's segments from its mapping; `None`: it has too many pieces.
+fn gather(
+    slot: &mut Slot,
+    frame: Frame<'_>,
+    segments: &mut [Segment; MAX_SEGMENTS],
+) -> Option<usize> {
+    let len = frame.len();
+    let mapping = mapping_of(frame.as_ptr())?;
+    slot.write(&NetHeader::PLAIN, 0, |_| true);
+    let (first, rest) = segments.split_first_mut()?;
+    *first = slot.segment(0);
+    // SAFETY: the frame is ours and mapped.
+    let skip = unsafe { (*frame.as_ptr()).CurrentMdlOffset } as usize;
+    let (mut used, mut covered) = (1usize, 0usize);
+    // SAFETY: the mapping is undone only when the frame is finished.
+    for (address, bytes) in unsafe { mapping.pieces(skip, len) } {
+        let place = rest.get_mut(used.checked_sub(1)?)?;
+        // SAFETY: the piece is part of the frame's mapping, which lives until the device is done.
+        *place = unsafe { Segment::new(address, bytes) };
+        used = used.saturating_add(1);
+        covered = covered.saturating_add(bytes as usize);
+    }
+    (covered == len && len >= MIN_FRAME).then_some(used)
+}
+
+/// Copies a frame into its slot, as one segment with the header.
+fn copy(
+    slot: &mut Slot,
+    frame: Frame<'_>,
+    segments: &mut [Segment; MAX_SEGMENTS],
+) -> Option<usize> {
+    let len = frame.len().max(MIN_FRAME);
+    let copied = slot.write(&NetHeader::PLAIN, len, |body| {
+        copy_padded(body, |body| frame.copy_to(body).unwrap_or(0))
+    });
+    *segments.first_mut()? = slot.segment(len);
+    copied.then_some(1)
+}
+
+/// A transmit queue on its way into [`Transmit::new`].
+pub(crate) struct TransmitQueue(SplitQueue<InFlight>);
+
+impl TransmitQueue {
+    /// Makes the queue in memory that the device will be told of.
+    pub(crate) fn new(
+        size: virtio_net::queue::QueueSize,
+        features: virtio_net::features::Features,
+        rings: virtio_net::dma::DmaRegion,
+        tables: Option<virtio_net::queue::split::IndirectTables>,
+    ) -> Result<Self, ndis::Failed> {
+        SplitQueue::new(size, features, rings, tables)
+            .map(Self)
+            .map_err(|_| ndis::Failed::RESOURCES)
+    }
+
+    /// Where the device finds it.
+    pub(crate) fn addresses(&self) -> virtio_net::queue::QueueAddresses {
+        self.0.addresses()
+    }
+}
