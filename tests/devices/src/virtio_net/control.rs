@@ -1,0 +1,111 @@
+//! The test's side of a device.
+
+use std::sync::Arc;
+
+use super::function::{Shared, lock};
+use super::{DeviceCounters, Fault};
+use crate::wire::{PortHandle, Sink};
+
+/// Plugs, pulls and observes a [`VirtioNet`](super::VirtioNet). Clones mean the same device.
+#[derive(Clone)]
+pub struct VirtioNetControl {
+    shared: Arc<Shared>,
+}
+
+/// What the driver made of the device.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct DeviceState {
+    /// The status register.
+    pub status: u8,
+    /// Features that are on offer and that the driver set.
+    pub features: u64,
+    /// Whether the link is up.
+    pub link_up: bool,
+    /// Whether the device waits for a reset.
+    pub broken: bool,
+    /// Received frames that wait for buffers.
+    pub backlog: usize,
+}
+
+impl VirtioNetControl {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// What a switch port delivers to: `switch.add_port(name, config, control.wire_sink())`.
+    pub fn wire_sink(&self) -> Sink {
+        // Weak, since the device owns the port's handle and the port owns this.
+        let shared = Arc::downgrade(&self.shared);
+        Box::new(move |frame| {
+            if let Some(shared) = shared.upgrade() {
+                shared.with(|core| core.frame_arrived(frame));
+            }
+        })
+    }
+
+    /// Plugs the device into `port`; sent frames go there from now on.
+    pub fn connect(&self, port: PortHandle) {
+        *lock(&self.shared.port) = Some(port);
+    }
+
+    /// Pulls the wire and returns the port.
+    pub fn disconnect(&self) -> Option<PortHandle> {
+        lock(&self.shared.port).take()
+    }
+
+    /// Lets `body` at the port the device is plugged into.
+    pub fn with_port<R>(&self, body: impl FnOnce(&PortHandle) -> R) -> Option<R> {
+        lock(&self.shared.port).as_ref().map(body)
+    }
+
+    /// Moves the link up or down, and tells the driver if that is a change.
+    pub fn set_link(&self, up: bool) {
+        self.shared.with(|core| {
+            if std::mem::replace(&mut core.link_up, up) != up {
+                core.configuration_changed();
+            }
+        });
+    }
+
+    /// Arms a fault, or begins one that lasts.
+    pub fn inject(&self, fault: Fault) {
+        self.shared.with(|core| core.inject(fault));
+    }
+
+    /// Ends all faults, armed ones included.
+    pub fn lift_faults(&self) {
+        self.shared.with(|core| core.lift_faults());
+    }
+
+    /// Faults that are armed or last. Those that struck are counted in
+    /// [`DeviceCounters::faults`].
+    pub fn active_faults(&self) -> usize {
+        self.shared.with(|core| core.faults.len())
+    }
+
+    /// Stops the device as if the driver had broken the rules.
+    pub fn break_down(&self, reason: &str) {
+        self.shared.with(|core| core.break_down(reason.to_owned()));
+    }
+
+    /// Counts so far.
+    pub fn counters(&self) -> DeviceCounters {
+        self.shared.with(|core| core.counters)
+    }
+
+    /// What the driver made of the device.
+    pub fn state(&self) -> DeviceState {
+        self.shared.with(|core| DeviceState {
+            status: core.status,
+            features: core.features,
+            link_up: core.link_up,
+            broken: core.broken,
+            backlog: core.backlog.len(),
+        })
+    }
+
+    /// What the driver did though no driver may, in words; the first 32 are kept.
+    pub fn misuses(&self) -> Vec<String> {
+        self.shared.with(|core| core.misuses.clone())
+    }
+}
