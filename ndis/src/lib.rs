@@ -49,6 +49,7 @@ pub mod rundown;
 pub mod shared;
 pub mod time;
 pub mod timer;
+pub mod turns;
 pub mod work;
 
 /// An NDIS status code as an error: anything but `NDIS_STATUS_SUCCESS`.

@@ -11,6 +11,7 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use ndis::lock::SpinLock;
+use ndis::turns::Turns;
 use ndis_sys as sys;
 use vioprot::edge::EDGE;
 
@@ -30,10 +31,8 @@ pub(crate) struct Link {
     grace_runs: AtomicBool,
     /// What NDIS was told last.
     told: SpinLock<bool>,
-    /// A CPU is telling NDIS. Two might tell in the wrong order.
-    telling: AtomicBool,
-    /// Something changed meanwhile.
-    again: AtomicBool,
+    /// One CPU at a time tells NDIS: two might do it in the wrong order.
+    telling: Turns,
 }
 
 impl Link {
@@ -45,8 +44,7 @@ impl Link {
             released: AtomicBool::new(false),
             grace_runs: AtomicBool::new(false),
             told: SpinLock::new(!standby && carrier),
-            telling: AtomicBool::new(false),
-            again: AtomicBool::new(false),
+            telling: Turns::new(),
         }
     }
 
@@ -78,12 +76,7 @@ impl Link {
     /// Works out what the link is now, and tells NDIS if that is new. IRQL <= DISPATCH_LEVEL, no
     /// lock held.
     pub(crate) fn evaluate(&self, adapter: &Adapter) {
-        if self.telling.swap(true, Ordering::AcqRel) {
-            self.again.store(true, Ordering::Release);
-            return;
-        }
-        loop {
-            self.again.store(false, Ordering::Release);
+        self.telling.work(|| {
             let up = self.is_up(adapter);
             let news = {
                 // SAFETY: IRQL <= DISPATCH_LEVEL, by contract; a leaf lock.
@@ -93,12 +86,8 @@ impl Link {
             if news {
                 indicate(adapter.handle(), up);
             }
-            self.telling.store(false, Ordering::Release);
-            // Who came while we were telling left it to us.
-            if !self.again.load(Ordering::Acquire) || self.telling.swap(true, Ordering::AcqRel) {
-                return;
-            }
-        }
+            false
+        });
     }
 
     fn is_up(&self, adapter: &Adapter) -> bool {

@@ -10,8 +10,9 @@ use vioprot::{Filters, Reason, Upper};
 
 use crate::adapter::Adapter;
 
-/// Frames that one look at the standby's ring delivers.
-const POLL_BUDGET: u32 = 256;
+/// One look at the standby's ring delivers all: what it leaves would wait for an interrupt that is
+/// switched off.
+const POLL_BUDGET: u32 = u32::MAX;
 
 impl Upper for Adapter {
     fn miniport(&self) -> sys::NDIS_HANDLE {

@@ -213,6 +213,9 @@ impl Binding {
 
     /// Lets the VF receive nothing more for us.
     pub(crate) fn silence(&self, at: &Passive<'_>) {
+        if cfg!(mutant = "leave_filter_open") {
+            return;
+        }
         // A VF that is gone already refuses, which is as good.
         let _ = requests::set(self, sys::OID_GEN_CURRENT_PACKET_FILTER, &[0; 4], at);
         let _ = requests::set(self, sys::OID_802_3_MULTICAST_LIST, &[], at);
@@ -394,6 +397,11 @@ fn counts(pair: &Pair, list: &mut Nbl<ToReturn>) -> bool {
 /// Gives receives of VFs that the protocols above have returned to the adapter back to the VFs.
 /// IRQL <= DISPATCH_LEVEL.
 pub fn return_receives(mut lists: Chain<ToReturn>, at_dispatch: bool) {
+    if cfg!(mutant = "keep_a_vf_receive")
+        && let Some(kept) = lists.pop()
+    {
+        let _ = kept.into_raw();
+    }
     let mut run = Chain::empty();
     let mut owner = None;
     while let Some(mut list) = lists.pop() {

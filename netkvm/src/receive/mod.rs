@@ -11,13 +11,12 @@ mod buffer;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, Ordering};
-
 use ndis::chain::{Chain, Own, ToReturn};
 use ndis::dma::SharedMemory;
 use ndis::irql::Dispatch;
 use ndis::lock::SpinLock;
 use ndis::pool::NblPool;
+use ndis::turns::Turns;
 use ndis_sys as sys;
 use vioprot::copies::{Digest, Path};
 use virtio_net::dma::Quiesced;
@@ -46,10 +45,8 @@ struct State {
 /// The receive queue of an adapter.
 pub(crate) struct Receive {
     state: SpinLock<State>,
-    /// A CPU takes frames out. Two would indicate them out of order.
-    draining: AtomicBool,
-    /// Somebody else wanted to, meanwhile.
-    again: AtomicBool,
+    /// One CPU at a time takes frames out: two would indicate them out of order.
+    turns: Turns,
     features: Features,
     max_frame: usize,
     /// With fewer buffers at the device than this, lists are only shown.
@@ -92,8 +89,7 @@ impl Receive {
         }
         Self {
             state: SpinLock::new(State { queue, dead: false }),
-            draining: AtomicBool::new(false),
-            again: AtomicBool::new(false),
+            turns: Turns::new(),
             features,
             max_frame,
             low,
@@ -111,20 +107,7 @@ impl Receive {
     /// Delivers up to `budget` frames. True: there are more.
     pub(crate) fn drain(&self, adapter: &Adapter, budget: u32, at: Dispatch<'_>) -> bool {
         let mut left = budget;
-        loop {
-            if self.draining.swap(true, Ordering::AcqRel) {
-                self.again.store(true, Ordering::Release);
-                return false;
-            }
-            let more = self.drain_alone(adapter, &mut left, at);
-            self.draining.store(false, Ordering::Release);
-            if more {
-                return true;
-            }
-            if !self.again.swap(false, Ordering::AcqRel) {
-                return false;
-            }
-        }
+        self.turns.work(|| self.drain_alone(adapter, &mut left, at))
     }
 
     fn drain_alone(&self, adapter: &Adapter, left: &mut u32, at: Dispatch<'_>) -> bool {

@@ -139,7 +139,9 @@ pub(super) fn fail(buffer: *mut NET_BUFFER, status: sys::NDIS_STATUS) {
 
 pub(super) fn unmap(adapter: &Adapter, buffer: *mut NET_BUFFER, at: Dispatch<'_>) {
     let mapping = word(buffer, 0).swap(ptr::null_mut(), Ordering::AcqRel);
-    if let Some(mapping) = NonNull::new(mapping.cast()) {
+    if let Some(mapping) = NonNull::new(mapping.cast())
+        && !cfg!(mutant = "keep_sg_list")
+    {
         // SAFETY: the frame's own mapping, taken out of it just now.
         unsafe { adapter.bus_master().unmap(Mapping(mapping), buffer, at) };
     }
