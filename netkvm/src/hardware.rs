@@ -76,6 +76,11 @@ impl Bars {
             .map(|bar| bar.as_ref().map_or(0, |bar| u64::from(bar.len())))
     }
 
+    /// Cuts the device off from memory.
+    pub(crate) fn disable_bus_mastering(&self) {
+        disable_bus_mastering(self.miniport);
+    }
+
     fn bar(&self, at: RegisterAddress) -> Option<&Bar> {
         self.bars.get(usize::from(at.bar))?.as_ref()
     }
@@ -151,5 +156,24 @@ impl Registers for Bars {
         if let Some(bar) = self.bar(at) {
             bar.write32(at.offset, value);
         }
+    }
+}
+
+/// Cuts an adapter's device off from memory (PCI 3.0, 6.2.2).
+pub(crate) fn disable_bus_mastering(miniport: sys::NDIS_HANDLE) {
+    const COMMAND: u32 = 4;
+    const BUS_MASTER: u16 = 1 << 2;
+    let mut command = [0u8; 2];
+    // SAFETY: the adapter's own configuration space, into a local.
+    unsafe {
+        let bytes = command.as_mut_ptr().cast();
+        sys::NdisMGetBusData(miniport, sys::PCI_WHICHSPACE_CONFIG, COMMAND, bytes, 2);
+    }
+    let off = u16::from_le_bytes(command) & !BUS_MASTER;
+    let mut command = off.to_le_bytes();
+    // SAFETY: the adapter's own configuration space, out of a local.
+    unsafe {
+        let bytes = command.as_mut_ptr().cast();
+        sys::NdisMSetBusData(miniport, sys::PCI_WHICHSPACE_CONFIG, COMMAND, bytes, 2);
     }
 }

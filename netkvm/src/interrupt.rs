@@ -192,7 +192,7 @@ unsafe fn serve(
 }
 
 /// The device's configuration may have changed.
-fn look_at_config(adapter: &Adapter) {
+pub(crate) fn look_at_config(adapter: &Adapter) {
     let Some(device) = adapter.usable_device() else {
         return;
     };

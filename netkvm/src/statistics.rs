@@ -47,9 +47,9 @@ impl Direction {
         add(Some(&self.errors), 1);
     }
 
-    /// Counts a good frame that was not passed on.
-    pub(crate) fn discard(&self) {
-        add(Some(&self.discards), 1);
+    /// Counts good frames that were not passed on.
+    pub(crate) fn discard(&self, count: u64) {
+        add(Some(&self.discards), count);
     }
 }
 

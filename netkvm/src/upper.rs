@@ -41,6 +41,10 @@ impl Upper for Adapter {
         Self::complete_sends(self, sends);
     }
 
+    fn wants(&self, to: [u8; 6]) -> bool {
+        Self::wants(self, to)
+    }
+
     fn admit_receives(&self, count: u32) -> bool {
         self.admit(count)
     }

@@ -10,15 +10,21 @@ use ndis::event::Event;
 use ndis::irql::Passive;
 use ndis::memory::try_box;
 use ndis::pool::NblPool;
-use ndis::rundown::{RunDown, Rundown};
+use ndis::rundown::Gate;
 use ndis_sys as sys;
 use sys::NET_BUFFER_LIST;
 
 use crate::copies::{Digest, Path};
 use crate::edge::EDGE;
-use crate::pair::{FROM_BOTH, Pair};
+use crate::pair::{Addresses, FROM_BOTH, Pair};
 use crate::requests;
 
+/// Receive flags of the VF's that hold for the adapter as well. That the VF filtered perfectly, or
+/// has shared memory, says nothing of what we indicate.
+const FLAGS: u32 = sys::NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL
+    | sys::NDIS_RECEIVE_FLAGS_SINGLE_ETHER_TYPE
+    | sys::NDIS_RECEIVE_FLAGS_SINGLE_VLAN
+    | sys::NDIS_RECEIVE_FLAGS_SINGLE_QUEUE;
 /// Room for the longest announcement.
 const ANNOUNCEMENT_BYTES: u32 = 128;
 
@@ -26,6 +32,8 @@ const ANNOUNCEMENT_BYTES: u32 = 128;
 pub(crate) struct Binding {
     handle: AtomicPtr<core::ffi::c_void>,
     pub(crate) mac: [u8; 6],
+    /// Bytes, without the Ethernet header.
+    pub(crate) mtu: u32,
     /// NDIS has restarted the stack of the VF and not paused it since.
     running: AtomicBool,
     link_up: AtomicBool,
@@ -37,11 +45,12 @@ pub(crate) struct Binding {
     pub(crate) refused: AtomicBool,
     /// The VF has refused a change of the filters, which are to be set again.
     pub(crate) out_of_step: AtomicBool,
+    /// The VF has too few multicast slots, and takes all multicast instead.
+    pub(crate) all_multicast: AtomicBool,
     /// The adapter whose VF this is; set while `upward` is open.
     pub(crate) pair: AtomicPtr<Pair>,
     /// Callbacks that use the pair, and lists that it has indicated and not got back.
-    pub(crate) upward: Rundown,
-    upward_drained: Event,
+    pub(crate) upward: Gate,
     /// What open or close ended with, once the event is set.
     pending: Event,
     outcome: AtomicI32,
@@ -52,19 +61,20 @@ pub(crate) struct Binding {
 
 impl Binding {
     /// Prepares a binding; nothing is open yet.
-    pub(crate) fn try_new(mac: [u8; 6], link_up: bool) -> Result<Box<Self>, Failed> {
+    pub(crate) fn try_new(mac: [u8; 6], mtu: u32, link_up: bool) -> Result<Box<Self>, Failed> {
         let binding = try_box(Self {
             handle: AtomicPtr::new(ptr::null_mut()),
             mac,
+            mtu,
             running: AtomicBool::new(false),
             link_up: AtomicBool::new(link_up),
             resetting: AtomicBool::new(false),
             powered: AtomicBool::new(true),
             refused: AtomicBool::new(false),
             out_of_step: AtomicBool::new(false),
+            all_multicast: AtomicBool::new(false),
             pair: AtomicPtr::new(ptr::null_mut()),
-            upward: Rundown::try_new()?,
-            upward_drained: Event::uninitialized(),
+            upward: Gate::try_new()?,
             pending: Event::uninitialized(),
             outcome: AtomicI32::new(sys::NDIS_STATUS_SUCCESS),
             medium: AtomicU32::new(0),
@@ -74,7 +84,7 @@ impl Binding {
         })?;
         // SAFETY: the events are in their box, where they stay.
         unsafe {
-            binding.upward_drained.initialize(true);
+            binding.upward.initialize();
             binding.pending.initialize(false);
         }
         Ok(binding)
@@ -155,39 +165,36 @@ impl Binding {
 
     /// Whether the VF could carry traffic as far as is known.
     pub(crate) fn is_fit(&self) -> bool {
-        self.running.load(Ordering::Acquire)
-            && self.powered.load(Ordering::Acquire)
-            && self.link_up.load(Ordering::Acquire)
-            && !self.resetting.load(Ordering::Acquire)
-            && !self.refused.load(Ordering::Acquire)
+        self.running.load(Ordering::SeqCst)
+            && self.powered.load(Ordering::SeqCst)
+            && self.link_up.load(Ordering::SeqCst)
+            && !self.resetting.load(Ordering::SeqCst)
+            && !self.refused.load(Ordering::SeqCst)
     }
 
     /// NDIS restarts (true) or pauses the VF's stack.
     pub(crate) fn run(&self, running: bool, at: &Passive<'_>) {
-        self.running.store(running, Ordering::Release);
+        self.running.store(running, Ordering::SeqCst);
         self.follow(running, at);
     }
 
     /// The VF goes to D0 (true) or to sleep.
     pub(crate) fn power(&self, on: bool, at: &Passive<'_>) {
-        self.powered.store(on, Ordering::Release);
+        self.powered.store(on, Ordering::SeqCst);
         self.follow(on, at);
     }
 
     fn follow(&self, fit: bool, at: &Passive<'_>) {
-        let Some(pair) = EDGE.pair_for(self.mac, at) else {
-            return;
-        };
         if fit {
             self.with_pair(|pair| pair.ask_when_stable(self));
         } else {
-            pair.leave_planned(self, at);
+            EDGE.for_pairs(self.mac, at, |pair| pair.leave_planned(self, at));
         }
     }
 
     /// The VF's link is up (true) or down. IRQL <= DISPATCH_LEVEL.
     pub(crate) fn link(&self, up: bool) {
-        if self.link_up.swap(up, Ordering::AcqRel) == up {
+        if self.link_up.swap(up, Ordering::SeqCst) == up {
             return;
         }
         // A link that comes back is a new chance.
@@ -197,7 +204,7 @@ impl Binding {
 
     /// The VF's miniport begins (true) or ends a reset. IRQL <= DISPATCH_LEVEL.
     pub(crate) fn reset(&self, begins: bool) {
-        self.resetting.store(begins, Ordering::Release);
+        self.resetting.store(begins, Ordering::SeqCst);
         self.changed(!begins);
     }
 
@@ -216,6 +223,9 @@ impl Binding {
         if cfg!(mutant = "leave_filter_open") {
             return;
         }
+        if !self.powered.load(Ordering::SeqCst) {
+            return;
+        }
         // A VF that is gone already refuses, which is as good.
         let _ = requests::set(self, sys::OID_GEN_CURRENT_PACKET_FILTER, &[0; 4], at);
         let _ = requests::set(self, sys::OID_802_3_MULTICAST_LIST, &[], at);
@@ -223,27 +233,22 @@ impl Binding {
 
     /// Calls `act` with the pair, if there is one, which stays for as long.
     pub(crate) fn with_pair(&self, act: impl FnOnce(&Pair)) {
-        if let Err(news) = self.upward.take(1) {
-            self.upward_news(news);
+        if self.upward.take(1).is_err() {
             return;
         }
         // SAFETY: `pair` is set while `upward` is open, and is cleared only after it ran down.
         if let Some(pair) = unsafe { self.pair.load(Ordering::Acquire).as_ref() } {
             act(pair);
         }
-        self.upward_news(self.upward.give(1));
+        self.upward.give(1);
     }
 
-    /// Lets nothing more up, and waits for all that is there.
-    pub(crate) fn close_upward(&self, at: &Passive<'_>) {
-        self.upward_drained.clear();
-        self.upward_news(self.upward.close());
-        self.upward_drained.wait(at);
-    }
-
-    fn upward_news(&self, news: Option<RunDown>) {
-        if news.is_some() {
-            self.upward_drained.set();
+    /// The packet filter that the VF needs for the adapter to have `filter`.
+    pub(crate) fn packet_filter(&self, filter: u32) -> u32 {
+        if self.all_multicast.load(Ordering::Acquire) {
+            filter | sys::NDIS_PACKET_TYPE_ALL_MULTICAST
+        } else {
+            filter
         }
     }
 
@@ -261,25 +266,24 @@ impl Binding {
             self.show_each(lists, flags);
             return;
         }
-        let count = lists.len();
-        if let Err(news) = self.upward.take(u64::from(count)) {
-            self.upward_news(news);
+        // One reference per list, and one for this call: the lists may be back before it ends.
+        let count = u64::from(lists.len());
+        if self.upward.take(count.saturating_add(1)).is_err() {
             self.give_back(lists, at_dispatch);
             return;
         }
         // SAFETY: `pair` is set while `upward` is open, and our references keep it so.
-        let mut unwanted = match unsafe { self.pair.load(Ordering::Acquire).as_ref() } {
-            Some(pair) if pair.upper().admit_receives(count) => {
+        let unwanted = match unsafe { self.pair.load(Ordering::Acquire).as_ref() } {
+            Some(pair) if pair.upper().admit_receives(lists.len()) => {
                 let unwanted = self.lend(pair, lists, flags);
-                pair.upper().receives_done(unwanted.len());
+                pair.upper().receives_done(unwanted.len().saturating_add(1));
                 unwanted
             }
             _ => lists,
         };
-        let unwanted = unwanted.take();
         let returned = u64::from(unwanted.len());
         self.give_back(unwanted, at_dispatch);
-        self.upward_news(self.upward.give(returned));
+        self.upward.give(returned.saturating_add(1));
     }
 
     /// Indicates what counts, until the protocols above return it; gives back the rest.
@@ -295,10 +299,13 @@ impl Binding {
         let count = dressed.len();
         if count > 0 {
             // SAFETY: admitted, ours, and the adapter's by their SourceHandle.
-            unsafe { pair.upper().indicate(dressed.into_raw().0, count, flags) };
+            unsafe {
+                pair.upper()
+                    .indicate(dressed.into_raw().0, count, flags & FLAGS)
+            };
         }
         // Without memory to remember their owner they can't be lent, but they can be shown.
-        unwanted.append(self.show(pair, plain, flags | sys::NDIS_RECEIVE_FLAGS_RESOURCES));
+        unwanted.append(self.show(pair, plain, flags));
         unwanted
     }
 
@@ -311,7 +318,7 @@ impl Binding {
             let count = lists.len();
             if pair.upper().admit_receives(count) {
                 shown = self.show_counting(pair, lists, flags);
-                pair.upper().receives_done(count);
+                pair.upper().receives_done(count.saturating_add(1));
             } else {
                 shown = lists;
             }
@@ -341,6 +348,7 @@ impl Binding {
 
     /// Indicates lists with RESOURCES, so that they are ours again at once.
     fn show(&self, pair: &Pair, mut lists: Chain<ToReturn>, flags: u32) -> Chain<ToReturn> {
+        let flags = flags & FLAGS | sys::NDIS_RECEIVE_FLAGS_RESOURCES;
         let mut shown = Chain::empty();
         while let Some(mut list) = lists.pop() {
             let source = list.fields().SourceHandle;
@@ -379,19 +387,21 @@ fn counts(pair: &Pair, list: &mut Nbl<ToReturn>) -> bool {
     let Some(frame) = list.frames().next() else {
         return false;
     };
-    let mut to = [0u8; 6];
-    if frame.copy_to(&mut to) != Ok(6) {
+    let mut header = [0u8; Addresses::LEN];
+    if frame.copy_to(&mut header) != Ok(Addresses::LEN) {
         return false;
     }
-    pair.accept(Path::Vf, to, || {
-        let mut digest = Digest::new();
-        // A frame that can't be mapped can't be read above either.
-        let _ = frame.pieces(|piece| {
-            digest.add(piece);
-            true
-        });
-        digest.value()
-    })
+    let addresses = Addresses::of(header);
+    pair.upper().wants(addresses.destination)
+        && pair.accept(Path::Vf, addresses, || {
+            let mut digest = Digest::new();
+            // A frame that can't be mapped can't be read above either.
+            let _ = frame.pieces(|piece| {
+                digest.add(piece);
+                true
+            });
+            digest.value()
+        })
 }
 
 /// Gives receives of VFs that the protocols above have returned to the adapter back to the VFs.
@@ -425,5 +435,6 @@ fn end_run(owner: Option<NonNull<Binding>>, run: Chain<ToReturn>, at_dispatch: b
     // SAFETY: the lists hold references of the binding's `upward`, which keep it alive.
     let binding = unsafe { owner.as_ref() };
     binding.give_back(run, at_dispatch);
-    binding.upward_news(binding.upward.give(count));
+    // The last touch: the binding may go now.
+    binding.upward.give(count);
 }

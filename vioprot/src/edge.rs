@@ -124,10 +124,8 @@ impl Edge {
     /// Called once after [`Edge::start`], from DriverUnload or a failing DriverEntry, with every
     /// pair removed.
     pub unsafe fn stop(&'static self, at: &Passive<'_>) {
-        let helpers = self.helpers.swap(ptr::null_mut(), Ordering::AcqRel);
-        if !helpers.is_null() {
-            // SAFETY: `start` made the box, and this is the only place to take it.
-            let helpers = unsafe { Box::from_raw(helpers) };
+        // SAFETY: `start` made the box, and only the lines below take it.
+        if let Some(helpers) = unsafe { self.helpers.load(Ordering::Acquire).as_ref() } {
             helpers.work.stop(at);
             helpers.watch.stop(at);
         }
@@ -135,6 +133,12 @@ impl Edge {
         if !protocol.is_null() {
             // SAFETY: registered once, deregistered once, from Unload or a failed DriverEntry.
             unsafe { sys::NdisDeregisterProtocolDriver(protocol) };
+        }
+        // Callbacks of the protocol may have asked for work until the line above.
+        let helpers = self.helpers.swap(ptr::null_mut(), Ordering::AcqRel);
+        if !helpers.is_null() {
+            // SAFETY: `start` made the box; stopped, and nobody comes to use it any more.
+            drop(unsafe { Box::from_raw(helpers) });
         }
         let mut roster = self.roster.lock(at);
         roster.pairs = Vec::new();
@@ -161,21 +165,14 @@ impl Edge {
     ///
     /// No memory.
     pub fn add(&self, pair: &Shared<Pair>, at: &Passive<'_>) -> Result<(), Failed> {
-        self.installed.refresh(at);
+        self.refresh(at);
         let mut roster = self.roster.lock(at);
         try_push(&mut roster.pairs, pair.clone())?;
         if !pair.identity.standby {
             return Ok(());
         }
-        let mac = pair.identity.mac;
-        let waiting = roster
-            .bindings
-            .iter()
-            .find(|known| known.open && known.mac() == mac);
-        match waiting {
-            // SAFETY: as above; it stays alive until its own unbind has detached it.
-            Some(known) => pair.attach(unsafe { known.binding.as_ref() }, at),
-            None => self.rebind.store(true, Ordering::Release),
+        if !attach_waiting(&roster, pair, at) {
+            self.rebind.store(true, Ordering::Release);
         }
         drop(roster);
         self.ask();
@@ -190,11 +187,21 @@ impl Edge {
             .retain(|known| !ptr::eq(&raw const **known, &raw const **pair));
         pair.detach(at);
         pair.stop(at);
+        // Another adapter with the same address may have waited for the VF.
+        let roster = self.roster.lock(at);
+        if let Some(other) = roster
+            .pairs
+            .iter()
+            .find(|known| known.is_for(pair.identity.mac))
+        {
+            attach_waiting(&roster, other, at);
+        }
     }
 
     /// Asks for [`Self::look`]. IRQL <= DISPATCH_LEVEL.
     pub(crate) fn ask(&self) {
-        // SAFETY: the helpers live until `stop` has taken them, with callbacks drained.
+        // SAFETY: the helpers live until `stop` has deregistered the protocol, whose callbacks, and
+        // the helpers' own, are the only ones to ask.
         if let Some(helpers) = unsafe { self.helpers.load(Ordering::Acquire).as_ref() } {
             helpers.work.ask();
         }
@@ -287,8 +294,7 @@ impl Edge {
             known.open |= known.binding == binding;
         }
         if let Some(pair) = pair {
-            // SAFETY: the binding lives until its unbind callback, which detaches it.
-            pair.attach(unsafe { binding.as_ref() }, at);
+            attach_waiting(&roster, &pair, at);
         }
         Ok(())
     }
@@ -330,7 +336,7 @@ impl Edge {
             return Err(REFUSED);
         }
         let link_up = parameters.MediaConnectState == sys::MediaConnectStateConnected;
-        let binding = Binding::try_new(mac, link_up)?;
+        let binding = Binding::try_new(mac, parameters.MtuSize, link_up)?;
         let known = Known {
             binding: NonNull::from(&*binding),
             open: false,
@@ -347,9 +353,11 @@ impl Edge {
     pub(crate) unsafe fn unbind(&self, binding: NonNull<Binding>, at: &Passive<'_>) {
         // SAFETY: alive until the end of this function.
         let open = unsafe { binding.as_ref() };
-        if let Some(pair) = self.pair_for(open.mac, at) {
-            pair.detach_from(open, at);
+        // No adapter that comes up meanwhile may be given this VF.
+        for known in &mut self.roster.lock(at).bindings {
+            known.open &= known.binding != binding;
         }
+        self.for_pairs(open.mac, at, |pair| pair.detach_from(open, at));
         open.silence(at);
         // SAFETY: inside the unbind callback; the pair has nothing at the VF any more, and the VF
         // nothing with us.
@@ -365,13 +373,41 @@ impl Edge {
         self.ask();
     }
 
-    /// The adapter with this MAC address, if it is one that may have a VF.
-    pub(crate) fn pair_for(&self, mac: [u8; 6], at: &Passive<'_>) -> Option<Shared<Pair>> {
-        self.roster
-            .lock(at)
-            .pairs
-            .iter()
-            .find(|pair| pair.is_for(mac))
-            .cloned()
+    /// Calls `act` with each adapter that a VF with this MAC address may belong to. Usually there
+    /// is one; nothing keeps an administrator from giving two adapters the same address.
+    pub(crate) fn for_pairs(&self, mac: [u8; 6], at: &Passive<'_>, act: impl Fn(&Pair)) {
+        let mut index = 0usize;
+        loop {
+            let next = {
+                let roster = self.roster.lock(at);
+                roster
+                    .pairs
+                    .iter()
+                    .filter(|pair| pair.is_for(mac))
+                    .nth(index)
+                    .cloned()
+            };
+            let Some(pair) = next else { return };
+            act(&pair);
+            index = index.saturating_add(1);
+        }
     }
+}
+
+/// Gives a pair the open VF with its address that no other pair has, if there is one that fits.
+fn attach_waiting(roster: &Roster, pair: &Pair, at: &Passive<'_>) -> bool {
+    let waiting = roster
+        .bindings
+        .iter()
+        .filter(|known| known.open && known.mac() == pair.identity.mac)
+        // SAFETY: bindings in the roster are alive, and it is locked.
+        .map(|known| unsafe { known.binding.as_ref() })
+        .find(|binding| binding.pair.load(Ordering::Acquire).is_null());
+    let Some(binding) = waiting else { return false };
+    if binding.mtu < pair.identity.mtu {
+        pair.log(Reason::VfMtuTooSmall, binding.mtu);
+    } else {
+        pair.attach(binding, at);
+    }
+    true
 }

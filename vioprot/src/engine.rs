@@ -17,11 +17,11 @@ use ndis::irql::Passive;
 use ndis::later::Later;
 use ndis_sys as sys;
 
-use crate::Reason;
 use crate::announce::{Address, Announcement};
 use crate::binding::Binding;
-use crate::pair::{FROM_BOTH, FROM_VF, FROM_VIRTIO, HOLD, Pair, VF, VIRTIO};
+use crate::pair::{FROM_BOTH, FROM_VF, FROM_VIRTIO, HOLD, Pair, Switch, VF, VIRTIO};
 use crate::requests;
+use crate::{Filters, Reason};
 
 /// How long a VF's link must have been up before the VF takes over: a flapping one costs nothing.
 const STABLE_MS: u32 = 100;
@@ -37,6 +37,8 @@ const QUIET_LOOKS: u32 = 3;
 const MAX_LOOKS: u32 = 20;
 /// Addresses that one switch announces.
 const MAX_ANNOUNCED: usize = 16;
+/// How often the VF is configured anew because the filters changed meanwhile.
+const MAX_CONFIGURATIONS: u32 = 8;
 
 /// What the engine knows; its lock is held during a planned switch.
 pub(crate) struct Engine {
@@ -96,10 +98,9 @@ impl Pair {
     fn let_go(&self, binding: &Binding, at: &Passive<'_>) {
         self.cancel_takeover();
         self.leave(binding, at);
-        self.close_tx();
-        self.tx_drained.wait(at);
+        self.tx.close_and_wait(at);
         binding.silence(at);
-        binding.close_upward(at);
+        binding.upward.close_and_wait(at);
         binding.pair.store(ptr::null_mut(), Ordering::Release);
         self.vf.store(ptr::null_mut(), Ordering::Release);
     }
@@ -155,79 +156,100 @@ impl Pair {
             return;
         }
         // Receives from the VF must count before its filter opens.
-        self.receives_from.store(FROM_BOTH, Ordering::Release);
-        let Ok(generation) = self.configure(binding, at) else {
-            self.receives_from.store(FROM_VIRTIO, Ordering::Release);
-            return;
-        };
-        self.vf
-            .store(ptr::from_ref(binding).cast_mut(), Ordering::Release);
-        self.tx.open();
-        self.standby_idle.clear();
-        self.carrier.store(HOLD, Ordering::SeqCst);
-        if self.upper().standby_has_sends() {
-            self.standby_idle.wait_at_most(HOLD_MS, at);
+        self.step(|switch| {
+            switch.under_way = true;
+            self.receives_from.store(FROM_BOTH, Ordering::SeqCst);
+        });
+        if self.configure(binding, at).is_ok() {
+            self.move_to(binding, at);
         }
-        self.release_held(VF);
-        if !binding.is_fit() {
-            self.leave(binding, at);
-            return;
-        }
-        if self.upper().filters().generation != generation {
-            self.configure_or_leave(binding, at);
-        }
-        self.announce(|frame| self.announce_on_vf(binding, frame));
         self.switched();
     }
 
-    /// Moves the adapter back to virtio in good order, while the VF still works.
+    fn move_to(&self, binding: &Binding, at: &Passive<'_>) {
+        self.step(|_| {
+            self.vf
+                .store(ptr::from_ref(binding).cast_mut(), Ordering::SeqCst);
+            self.tx.open();
+            self.standby_idle.clear();
+            self.carrier.store(HOLD, Ordering::SeqCst);
+        });
+        if self.upper().standby_has_sends() {
+            self.standby_idle.wait_at_most(HOLD_MS, at);
+        }
+        if self.release_held(VF, || !binding.is_fit()) != VF {
+            return;
+        }
+        // From here on the VF's callbacks move the adapter back when it is not fit any more; the
+        // lock of the last step sees to it that none falls between.
+        if !binding.is_fit() {
+            self.leave_now();
+            return;
+        }
+        // The filters may have changed while they were set, and nobody forwarded that.
+        self.configure_or_leave(binding, at);
+        self.announce(|frame| self.announce_on_vf(binding, frame));
+    }
+
+    /// Moves the adapter back to virtio in good order, while the VF still works; on return none of
+    /// its sends or requests is at the VF.
     pub(crate) fn leave_planned(&self, binding: &Binding, at: &Passive<'_>) {
         let engine = self.engine.lock(at);
         if engine.has(binding) {
             self.cancel_takeover();
             self.leave(binding, at);
+            self.tx.close_and_wait(at);
         }
     }
 
     fn leave(&self, binding: &Binding, at: &Passive<'_>) {
-        if self.carrier.load(Ordering::Acquire) != VF {
+        let leaves = self.step(|switch| {
+            let leaves = self.carrier.load(Ordering::SeqCst) == VF;
+            if leaves {
+                switch.under_way = true;
+                self.receives_from.store(FROM_BOTH, Ordering::SeqCst);
+                self.carrier.store(HOLD, Ordering::SeqCst);
+                self.tx.close();
+            }
+            leaves
+        });
+        if !leaves {
             return;
         }
-        self.receives_from.store(FROM_BOTH, Ordering::Release);
-        let held = self
-            .carrier
-            .compare_exchange(VF, HOLD, Ordering::SeqCst, Ordering::SeqCst);
-        if held.is_err() {
-            return;
-        }
-        self.close_tx();
-        self.tx_drained.wait_at_most(HOLD_MS, at);
-        self.release_held(VIRTIO);
+        self.tx.wait_at_most(HOLD_MS, at);
+        self.release_held(VIRTIO, || false);
         self.announce(|frame| self.upper().announce_on_standby(frame));
         self.switched();
         self.wait_until_quiet(binding, at);
     }
 
     /// Moves the adapter back to virtio at once: the VF's link is down. IRQL <= DISPATCH_LEVEL.
+    ///
+    /// During a planned switch there is nothing to do: the engine looks at the VF before it ends
+    /// the switch.
     pub(crate) fn leave_now(&self) {
         self.cancel_takeover();
-        let left = self
-            .carrier
-            .compare_exchange(VF, VIRTIO, Ordering::SeqCst, Ordering::SeqCst);
-        if left.is_err() {
-            // Not on the VF, or a planned switch is under way and will see that the VF is unfit.
-            return;
+        let leaves = self.step(|_| {
+            let leaves = self.carrier.load(Ordering::SeqCst) == VF;
+            if leaves {
+                self.receives_from.store(FROM_BOTH, Ordering::SeqCst);
+                self.carrier.store(VIRTIO, Ordering::SeqCst);
+                self.tx.close();
+            }
+            leaves
+        });
+        if leaves {
+            self.announce(|frame| self.upper().announce_on_standby(frame));
+            self.settle_later();
+            self.upper().path_changed();
         }
-        self.receives_from.store(FROM_BOTH, Ordering::Release);
-        self.close_tx();
-        self.announce(|frame| self.upper().announce_on_standby(frame));
-        self.switched();
     }
 
-    /// Stops giving sends to the VF; `tx_drained` is set when it has none left.
-    fn close_tx(&self) {
-        self.tx_drained.clear();
-        self.tx_news(self.tx.close());
+    /// Takes one step of a switch.
+    fn step<R>(&self, change: impl FnOnce(&mut Switch) -> R) -> R {
+        // SAFETY: the engine runs at IRQL <= DISPATCH_LEVEL, with no spin lock held.
+        let mut switch = unsafe { self.switch.lock() };
+        change(&mut switch)
     }
 
     /// Frames that were on their way to the VF when the switch on the host heard of the new port
@@ -249,28 +271,32 @@ impl Pair {
         }
     }
 
+    /// Ends a switch, whichever way it went.
     fn switched(&self) {
+        self.step(|switch| switch.under_way = false);
+        self.settle_later();
+        self.upper().path_changed();
+    }
+
+    fn settle_later(&self) {
         if let Some(timer) = self.settled.get() {
             timer.set(SETTLE_MS);
         }
-        self.upper().path_changed();
     }
 
     /// The time after a switch is over: from now on only the path that carries brings unicast.
     pub(crate) fn settle(&self) {
-        let from = match self.carrier.load(Ordering::Acquire) {
-            VF => FROM_VF,
-            VIRTIO => FROM_VIRTIO,
-            _ => return,
-        };
-        let both = self.receives_from.compare_exchange(
-            FROM_BOTH,
-            from,
-            Ordering::AcqRel,
-            Ordering::Relaxed,
-        );
-        // A switch that began meanwhile has set the mode again, and the timer.
-        let _ = both;
+        self.step(|switch| {
+            let from = match self.carrier.load(Ordering::SeqCst) {
+                VF => FROM_VF,
+                VIRTIO => FROM_VIRTIO,
+                _ => return,
+            };
+            // A switch that is under way sets the timer when it ends.
+            if !switch.under_way {
+                self.receives_from.store(from, Ordering::SeqCst);
+            }
+        });
     }
 
     fn announce(&self, send: impl Fn(&[u8])) {
@@ -289,8 +315,7 @@ impl Pair {
         let Ok(mut list) = binding.announcements.allocate_with(frame) else {
             return;
         };
-        if let Err(news) = self.tx.take(1) {
-            self.tx_news(news);
+        if self.tx.take(1).is_err() {
             binding.announcements.free(list);
             return;
         }
@@ -307,10 +332,19 @@ impl Pair {
         }
     }
 
-    /// Tells the VF what NDIS wants received, and says as of which generation.
-    fn configure(&self, binding: &Binding, at: &Passive<'_>) -> Result<u32, Failed> {
-        let filters = self.upper().filters();
-        let mut packet_filter = filters.packet_filter;
+    /// Tells the VF what NDIS wants received, until that does not change meanwhile.
+    fn configure(&self, binding: &Binding, at: &Passive<'_>) -> Result<(), Failed> {
+        for _ in 0..MAX_CONFIGURATIONS {
+            let filters = self.upper().filters();
+            self.apply(binding, &filters, at)?;
+            if self.upper().filters().generation == filters.generation {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&self, binding: &Binding, filters: &Filters, at: &Passive<'_>) -> Result<(), Failed> {
         let lookahead = filters.lookahead.to_ne_bytes();
         // A VF without lookahead indicates whole frames: nothing is lost.
         let _ = requests::set(binding, sys::OID_GEN_CURRENT_LOOKAHEAD, &lookahead, at);
@@ -319,17 +353,16 @@ impl Pair {
             .get(..filters.multicast_len)
             .unwrap_or_default();
         let multicast = multicast.as_flattened();
-        if requests::set(binding, sys::OID_802_3_MULTICAST_LIST, multicast, at).is_err() {
-            // Fewer slots than ours: it takes them all, and the stack above picks.
-            packet_filter |= sys::NDIS_PACKET_TYPE_ALL_MULTICAST;
-        }
+        // With fewer slots than ours the VF takes all multicast, and we pick.
+        let too_many =
+            requests::set(binding, sys::OID_802_3_MULTICAST_LIST, multicast, at).is_err();
+        binding.all_multicast.store(too_many, Ordering::Release);
         let oid = sys::OID_GEN_CURRENT_PACKET_FILTER;
-        let set = requests::set(binding, oid, &packet_filter.to_ne_bytes(), at);
-        set.inspect_err(|_| {
+        let packet_filter = binding.packet_filter(filters.packet_filter).to_ne_bytes();
+        requests::set(binding, oid, &packet_filter, at).inspect_err(|_| {
             binding.refused.store(true, Ordering::Release);
             self.log(Reason::VfRefusedSetting, oid);
-        })?;
-        Ok(filters.generation)
+        })
     }
 
     fn configure_or_leave(&self, binding: &Binding, at: &Passive<'_>) {

@@ -103,11 +103,15 @@ pub trait Upper: Sync {
     /// Counts and completes sends whose status is set.
     fn complete_sends(&self, sends: Chain<ToComplete>);
 
+    /// Whether the adapter's packet filter wants a frame to this address.
+    fn wants(&self, to: [u8; 6]) -> bool;
+
     /// Asks to indicate `count` lists; false: the adapter isn't running. Otherwise
-    /// [`Upper::receives_done`] says when they are back.
+    /// [`Upper::receives_done`] says when they are back, and counts one more for the end of the
+    /// indication itself.
     fn admit_receives(&self, count: u32) -> bool;
 
-    /// `count` admitted lists are back.
+    /// So many admitted lists are back, or indications over.
     fn receives_done(&self, count: u32);
 
     /// Counts and indicates `count` lists linked from `lists`, with the receive flags `flags`.

@@ -23,7 +23,7 @@ use ndis::chain::{Chain, Context, Nbl, Own, ToComplete};
 use ndis::event::{Event, PassiveLock};
 use ndis::later::Later;
 use ndis::lock::SpinLock;
-use ndis::rundown::{RunDown, Rundown};
+use ndis::rundown::Gate;
 use ndis::shared::Shared;
 use ndis::timer::Timer;
 use ndis::work::Work;
@@ -48,6 +48,30 @@ pub(crate) const FROM_VF: u8 = 2;
 /// How many cancelled sends are remembered while the VF gives them back.
 const CANCELS: usize = 8;
 
+/// The first bytes of an Ethernet frame.
+#[derive(Clone, Copy)]
+pub struct Addresses {
+    /// Whom the frame is for.
+    pub destination: [u8; 6],
+    /// Who sent it.
+    pub source: [u8; 6],
+}
+
+impl Addresses {
+    /// Bytes that both take.
+    pub const LEN: usize = 12;
+
+    /// The addresses of a frame that starts with `header`.
+    #[must_use]
+    pub fn of(header: [u8; Self::LEN]) -> Self {
+        let [a, b, c, d, e, f, g, h, i, j, k, l] = header;
+        Self {
+            destination: [a, b, c, d, e, f],
+            source: [g, h, i, j, k, l],
+        }
+    }
+}
+
 /// What makes a VF the adapter's.
 #[derive(Clone, Copy)]
 pub struct Identity {
@@ -59,6 +83,12 @@ pub struct Identity {
     pub physical_device: *mut sys::DEVICE_OBJECT,
     /// Whether the device is a standby (VIRTIO_NET_F_STANDBY). Others have no VF.
     pub standby: bool,
+}
+
+/// What the engine notes of a switch, under the lock that guards its steps.
+pub(crate) struct Switch {
+    /// The engine is between the first and the last step of a switch.
+    pub(crate) under_way: bool,
 }
 
 /// Sends that wait for a switch to finish.
@@ -76,8 +106,10 @@ pub struct Pair {
     pub(crate) receives_from: AtomicU8,
     /// The binding that sends go to: set whenever `tx` is open.
     pub(crate) vf: AtomicPtr<Binding>,
-    pub(crate) tx: Rundown,
-    pub(crate) tx_drained: Event,
+    pub(crate) tx: Gate,
+    /// Held for every change of `carrier`, `receives_from` and whether `tx` is open. They are read
+    /// without it.
+    pub(crate) switch: SpinLock<Switch>,
     pub(crate) standby_idle: Event,
     held: SpinLock<Held>,
     copies: SpinLock<Copies>,
@@ -119,8 +151,8 @@ impl Pair {
             carrier: AtomicU8::new(VIRTIO),
             receives_from: AtomicU8::new(FROM_VIRTIO),
             vf: AtomicPtr::new(ptr::null_mut()),
-            tx: Rundown::try_new()?,
-            tx_drained: Event::uninitialized(),
+            tx: Gate::try_new()?,
+            switch: SpinLock::new(Switch { under_way: false }),
             standby_idle: Event::uninitialized(),
             held: SpinLock::new(Held {
                 returned: Chain::empty(),
@@ -137,7 +169,7 @@ impl Pair {
         // SAFETY: the pair has its final address, and nobody else knows it yet; `remove` stops work
         // and timers before it is dropped.
         unsafe {
-            pair.tx_drained.initialize(true);
+            pair.tx.initialize();
             pair.standby_idle.initialize(true);
             pair.engine.initialize();
             pair.takeover
@@ -203,14 +235,13 @@ impl Pair {
         send_flags: u32,
     ) -> Result<Chain<ToComplete>, Chain<ToComplete>> {
         let count = u64::from(sends.len());
-        if let Err(news) = self.tx.take(count) {
-            self.tx_news(news);
+        if self.tx.take(count).is_err() {
             return Err(sends);
         }
         // SAFETY: `vf` is set while `tx` is open, and the binding lives until `tx` has run down,
         // which our references prevent.
         let Some(binding) = (unsafe { self.vf.load(Ordering::Acquire).as_ref() }) else {
-            self.tx_news(self.tx.give(count));
+            self.tx.give(count);
             return Err(sends);
         };
         let (dressed, rest) = sends.partition(|list| dress(list, binding.handle()).is_ok());
@@ -228,7 +259,7 @@ impl Pair {
             }
         }
         if !rest.is_empty() {
-            self.tx_news(self.tx.give(u64::from(rest.len())));
+            self.tx.give(u64::from(rest.len()));
         }
         Ok(rest)
     }
@@ -250,7 +281,7 @@ impl Pair {
         if !again.is_empty() {
             self.send_again(again);
         }
-        self.tx_news(self.tx.give(count));
+        self.tx.give(count);
     }
 
     /// Sends through virtio what the VF gave back, before all that came after it.
@@ -266,18 +297,24 @@ impl Pair {
         self.upper().send_on_standby(sends);
     }
 
-    /// Ends HOLD: what waits goes out on the path `to` (VIRTIO or VF), and so does all that comes
-    /// after it.
-    pub(crate) fn release_held(&self, to: u8) {
+    /// Ends HOLD: what waits goes out on the path `to`, and so does all that comes after it. A VF
+    /// that is `unfit` by now, or that gives back what it gets, is not given anything: everything
+    /// goes to virtio then. Says which path it is.
+    pub(crate) fn release_held(&self, mut to: u8, unfit: impl Fn() -> bool) -> u8 {
         loop {
             let sends = {
-                // SAFETY: called at IRQL <= DISPATCH_LEVEL; a leaf lock.
-                let mut held = unsafe { self.held.lock() };
+                // SAFETY: called at IRQL <= DISPATCH_LEVEL with no lock held. Lock order: switch,
+                // held.
+                let (_switch, mut held) = unsafe { (self.switch.lock(), self.held.lock()) };
+                if to == VF && (!held.returned.is_empty() || unfit()) {
+                    to = VIRTIO;
+                    self.tx.close();
+                }
                 let mut sends = held.returned.take();
                 sends.append(held.waiting.take());
                 if sends.is_empty() {
-                    self.carrier.store(to, Ordering::Release);
-                    return;
+                    self.carrier.store(to, Ordering::SeqCst);
+                    return to;
                 }
                 sends
             };
@@ -315,32 +352,33 @@ impl Pair {
         };
         aborted.set_status(sys::NDIS_STATUS_SEND_ABORTED);
         self.upper().complete_sends(aborted);
-        if self.tx.take(1).is_ok() {
-            // SAFETY: the reference keeps the binding open.
-            if let Some(binding) = unsafe { self.vf.load(Ordering::Acquire).as_ref() } {
-                // SAFETY: as above.
-                unsafe {
-                    sys::NdisCancelSendNetBufferLists(
-                        binding.handle(),
-                        ptr::without_provenance_mut(id),
-                    )
-                };
+        self.with_vf(|binding| {
+            // SAFETY: the binding is open for the length of this function.
+            unsafe {
+                sys::NdisCancelSendNetBufferLists(
+                    binding.handle(),
+                    ptr::without_provenance_mut(id),
+                );
             }
-            self.tx_news(self.tx.give(1));
+        });
+    }
+
+    /// Calls `act` with the VF that carries, if one does, and keeps it for as long.
+    pub(crate) fn with_vf(&self, act: impl FnOnce(&Binding)) {
+        if self.tx.take(1).is_err() {
+            return;
         }
+        // SAFETY: the reference keeps the binding open.
+        if let Some(binding) = unsafe { self.vf.load(Ordering::Acquire).as_ref() } {
+            act(binding);
+        }
+        self.tx.give(1);
     }
 
     fn was_cancelled(&self, list: &Nbl<ToComplete>) -> bool {
         let id = list.cancel_id().addr();
         // SAFETY: completions come at IRQL <= DISPATCH_LEVEL; a leaf lock.
         id != 0 && unsafe { self.cancelled.lock() }.contains(&id)
-    }
-
-    /// Wakes who waits for the VF to have none of our sends.
-    pub(crate) fn tx_news(&self, news: Option<RunDown>) {
-        if news.is_some() {
-            self.tx_drained.set();
-        }
     }
 
     /// The virtio device has completed all its sends: an engine may wait for that.
@@ -351,12 +389,16 @@ impl Pair {
     }
 
     /// Whether a frame that came by `from` counts. `digest` is asked for multicast only.
-    pub fn accept(&self, from: Path, to: [u8; 6], digest: impl FnOnce() -> u64) -> bool {
+    pub fn accept(&self, from: Path, addresses: Addresses, digest: impl FnOnce() -> u64) -> bool {
         let mode = self.receives_from.load(Ordering::Acquire);
         if mode == FROM_VIRTIO {
             return from == Path::Virtio;
         }
-        let [first, ..] = to;
+        // What we send to all by one path comes back by the other.
+        if addresses.source == self.identity.mac {
+            return false;
+        }
+        let [first, ..] = addresses.destination;
         if first & 1 == 0 {
             return mode == FROM_BOTH || from == Path::Vf;
         }

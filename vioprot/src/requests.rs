@@ -129,15 +129,16 @@ impl Pair {
     /// The request above succeeds in any case: a VF that refuses what the adapter took is the
     /// driver's trouble, and is dealt with by [`Pair::take_over`]. IRQL <= DISPATCH_LEVEL.
     pub fn forward(&self, oid: u32, data: &[u8], original: NonNull<NDIS_OID_REQUEST>) -> bool {
-        if let Err(news) = self.tx.take(1) {
-            self.tx_news(news);
+        if self.tx.take(1).is_err() {
             return false;
         }
         // SAFETY: the reference just taken keeps the binding open.
         let Some(binding) = (unsafe { self.vf.load(Ordering::Acquire).as_ref() }) else {
-            self.tx_news(self.tx.give(1));
+            self.tx.give(1);
             return false;
         };
+        let filter = changed_filter(binding, oid, data);
+        let data = filter.as_ref().map_or(data, |bytes| &bytes[..]);
         let waiter = Waiter::Ndis {
             pair: NonNull::from(self),
             original,
@@ -169,6 +170,15 @@ impl Pair {
             binding.out_of_step.store(true, Ordering::Release);
             self.ask_takeover();
         }
-        self.tx_news(self.tx.give(1));
+        self.tx.give(1);
     }
+}
+
+/// The packet filter for a VF that has to take all multicast, when `oid` sets the filter.
+fn changed_filter(binding: &Binding, oid: u32, data: &[u8]) -> Option<[u8; 4]> {
+    if oid != sys::OID_GEN_CURRENT_PACKET_FILTER {
+        return None;
+    }
+    let filter = u32::from_ne_bytes(*data.first_chunk()?);
+    Some(binding.packet_filter(filter).to_ne_bytes())
 }

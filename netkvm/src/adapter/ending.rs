@@ -11,6 +11,7 @@ use virtio_net::dma::Quiesced;
 use virtio_net::transport::pci::ResetError;
 
 use super::{Adapter, Broken};
+use crate::hardware::disable_bus_mastering;
 use crate::initialize::{RESET_STALL_US, RESET_TRIES};
 
 impl Adapter {
@@ -56,30 +57,12 @@ impl Adapter {
         match answer {
             Some(Ok(quiesced) | Err(ResetError::Gone(quiesced))) => quiesced,
             Some(Err(_)) => {
-                self.disable_bus_mastering();
+                disable_bus_mastering(self.handle);
                 // SAFETY: a function without bus mastering reaches no memory (PCI 3.0, 6.2.2).
                 unsafe { Quiesced::assume() }
             }
             // SAFETY: a device that was never started has had no buffer.
             None => unsafe { Quiesced::assume() },
-        }
-    }
-
-    fn disable_bus_mastering(&self) {
-        const COMMAND: u32 = 4;
-        const BUS_MASTER: u16 = 1 << 2;
-        let mut command = [0u8; 2];
-        // SAFETY: the adapter's own configuration space, into a local.
-        unsafe {
-            let bytes = command.as_mut_ptr().cast();
-            sys::NdisMGetBusData(self.handle, sys::PCI_WHICHSPACE_CONFIG, COMMAND, bytes, 2);
-        }
-        let off = u16::from_le_bytes(command) & !BUS_MASTER;
-        let mut command = off.to_le_bytes();
-        // SAFETY: the adapter's own configuration space, out of a local.
-        unsafe {
-            let bytes = command.as_mut_ptr().cast();
-            sys::NdisMSetBusData(self.handle, sys::PCI_WHICHSPACE_CONFIG, COMMAND, bytes, 2);
         }
     }
 
@@ -148,5 +131,6 @@ impl Adapter {
             unsafe { sys::NdisMDeregisterInterruptEx(interrupt) };
         }
         self.give_up_device(sys::NDIS_STATUS_PAUSED, &quiesced);
+        self.data_path.wait_for_givers(at);
     }
 }

@@ -6,7 +6,7 @@ use core::ptr::NonNull;
 use ndis::chain::{Chain, ToComplete};
 use ndis::shared::Shared;
 use ndis_sys as sys;
-use vioprot::pair::Pair;
+use vioprot::pair::{Addresses, Pair};
 
 /// The pair, or what an adapter without one does: everything on virtio.
 pub(crate) struct PairOrNone<'a>(pub(super) Option<&'a Shared<Pair>>);
@@ -38,10 +38,11 @@ impl PairOrNone<'_> {
     pub(crate) fn accept(
         &self,
         from: vioprot::copies::Path,
-        to: [u8; 6],
+        addresses: Addresses,
         digest: impl FnOnce() -> u64,
     ) -> bool {
-        self.0.is_none_or(|pair| pair.accept(from, to, digest))
+        self.0
+            .is_none_or(|pair| pair.accept(from, addresses, digest))
     }
 
     pub(crate) fn forward(

@@ -12,7 +12,7 @@ use ndis::dma::{BusMaster, SharedMemory};
 use ndis::irql::{Dispatch, raised};
 use ndis::later::Later;
 use ndis::lock::SpinLock;
-use ndis::rundown::{RunDown, Rundown};
+use ndis::rundown::Rundown;
 use ndis::shared::Shared;
 use ndis::timer::Timer;
 use ndis::work::Work;
@@ -121,8 +121,8 @@ impl Adapter {
 
     /// Serves MiniportSendNetBufferLists. IRQL <= DISPATCH_LEVEL.
     pub(crate) fn send(&self, mut sends: Chain<ToComplete>, flags: u32) {
-        if let Err(news) = self.take_references(sends.len()) {
-            self.data_path_news(news);
+        // One reference per list, and one for this call: the lists may be done before it ends.
+        if !self.take_references(sends.len().saturating_add(1)) {
             sends.set_status(self.refusal());
             // SAFETY: the lists came from this adapter's send handler.
             unsafe {
@@ -141,14 +141,16 @@ impl Adapter {
         if let Some(rest) = self.pair().send(sends, flags) {
             self.send_on_virtio(rest);
         }
+        self.settle(1);
     }
 
     /// References of the data path for `count` sends or receives; none for a removed adapter.
-    fn take_references(&self, count: u32) -> Result<(), Option<RunDown>> {
-        if self.gone.load(Ordering::Acquire) {
-            return Err(None);
-        }
-        self.data_path.take(u64::from(count))
+    fn take_references(&self, count: u32) -> bool {
+        !self.gone.load(Ordering::Acquire)
+            && self
+                .data_path
+                .take(u64::from(count), || self.pause_complete())
+                .is_ok()
     }
 
     /// Why sends are refused while the data path is closed.
@@ -204,20 +206,24 @@ impl Adapter {
         });
     }
 
-    /// Asks to indicate `count` lists.
+    /// Asks to indicate `count` lists. On success they have a reference each, and the call one.
     pub(crate) fn admit(&self, count: u32) -> bool {
+        let references = count.saturating_add(1);
         if cfg!(mutant = "indicate_while_paused") {
-            let _ = self.data_path.take(u64::from(count));
+            self.data_path.take_more(u64::from(references));
             return true;
         }
-        match self.take_references(count) {
-            Ok(()) => true,
-            Err(news) => {
-                self.data_path_news(news);
-                self.statistics.count(|here| here.received.discard());
-                false
-            }
+        let admitted = self.take_references(references);
+        if !admitted {
+            self.statistics
+                .count(|here| here.received.discard(u64::from(count)));
         }
+        admitted
+    }
+
+    /// Takes a reference for somebody who knows that one is out.
+    pub(crate) fn take_more(&self) {
+        self.data_path.take_more(1);
     }
 
     /// Counts and indicates lists.
@@ -272,29 +278,24 @@ impl Adapter {
         self.settle(count);
     }
 
-    /// `count` sends or receives are no longer under way.
+    /// `count` references of the data path come back.
     pub(crate) fn settle(&self, count: u32) {
-        self.data_path_news(self.data_path.give(u64::from(count)));
+        self.data_path
+            .give(u64::from(count), || self.pause_complete());
     }
 
-    /// The last send or receive is through: a pause that waits for it is complete.
-    fn data_path_news(&self, news: Option<RunDown>) {
-        if news.is_some() {
-            // SAFETY: `pause` has returned PENDING: only then is the news given to others, and
-            // only once.
-            unsafe { sys::NdisMPauseComplete(self.handle) };
-        }
+    /// The last send or receive is through: the pause that waits for it is complete.
+    fn pause_complete(&self) {
+        // SAFETY: `pause` has returned PENDING: only then does the news come to others, and once.
+        unsafe { sys::NdisMPauseComplete(self.handle) };
     }
 
     /// Serves MiniportPause.
     pub(crate) fn pause(&self) -> sys::NDIS_STATUS {
-        if cfg!(mutant = "pause_without_waiting") {
-            let _ = self.data_path.close();
-            return sys::NDIS_STATUS_SUCCESS;
-        }
-        match self.data_path.close() {
-            Some(_) => sys::NDIS_STATUS_SUCCESS,
-            None => sys::NDIS_STATUS_PENDING,
+        if self.data_path.close() || cfg!(mutant = "pause_without_waiting") {
+            sys::NDIS_STATUS_SUCCESS
+        } else {
+            sys::NDIS_STATUS_PENDING
         }
     }
 

@@ -125,6 +125,9 @@ pub(super) unsafe fn make(
         receive: (plan.receive_size, receive_addresses),
         transmit: (plan.transmit_size, transmit_addresses),
     };
+    // Made before the adapter is put together: a literal that fails half-way drops what it has in
+    // the wrong order.
+    let (data_path, statistics) = (Rundown::try_new()?, Statistics::try_new()?);
     let adapter = Adapter {
         pair: Later::empty(),
         grace: Later::empty(),
@@ -140,7 +143,7 @@ pub(super) unsafe fn make(
         permanent_mac,
         mac: settings.mac.unwrap_or(permanent_mac),
         mtu: plan.mtu,
-        data_path: Rundown::try_new()?,
+        data_path,
         dead: AtomicBool::new(false),
         gone: AtomicBool::new(false),
         filters: SpinLock::new(Filters {
@@ -154,7 +157,7 @@ pub(super) unsafe fn make(
             known: [Address::V4([0; 4]); MAX_ADDRESSES],
             len: 0,
         }),
-        statistics: Statistics::try_new()?,
+        statistics,
         link: Link::new(features.contains(Features::STANDBY), config.link_up),
     };
     Ok((adapter, queues))

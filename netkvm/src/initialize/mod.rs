@@ -25,7 +25,7 @@ use vioprot::pair::{Identity, Pair};
 use virtio_net::bring_up::{Found, Negotiated};
 use virtio_net::features::Features;
 use virtio_net::transport::pci::PciTransport;
-use virtio_net::transport::pci::queues::QueueSetup;
+use virtio_net::transport::pci::queues::{Doorbell, QueueSetup};
 
 use crate::adapter::{Adapter, Device};
 use crate::driver;
@@ -34,9 +34,10 @@ use crate::interrupt::{self, Vectors};
 use crate::settings::Settings;
 use memory::{Plan, Queues};
 
-/// How often a reset is looked at, and how long in between: a second in all.
-pub(crate) const RESET_TRIES: u32 = 1_000;
-pub(crate) const RESET_STALL_US: u32 = 1_000;
+/// How often a reset is looked at, and how long in between: one to two seconds in all, as the clock
+/// ticks. Devices confirm at once.
+pub(crate) const RESET_TRIES: u32 = 100;
+pub(crate) const RESET_STALL_US: u32 = 10_000;
 
 /// The receive and transmit queues of the first pair (virtio 1.2, 5.1.2).
 const RECEIVE_QUEUE: u16 = 0;
@@ -176,9 +177,11 @@ unsafe fn build(
     // SAFETY: the last step that claims hardware; the adapter has its final address and undoes
     // the registration.
     let messages = unsafe { interrupt::register(&adapter) }.map_err(at_stage(Stage::Interrupt))?;
-    let device = start(negotiated, &queues, Vectors::over(messages))?;
+    let device = start(negotiated, &queues, Vectors::over(messages), at)?;
     // SAFETY: filled once, here.
     unsafe { adapter.device.fill(device) };
+    // What the device said before its driver was there to hear it.
+    interrupt::look_at_config(&adapter);
     if adapter.receive.open() {
         adapter.ring_receive();
     }
@@ -302,32 +305,57 @@ fn physical_device(miniport: NDIS_HANDLE) -> *mut sys::DEVICE_OBJECT {
     device
 }
 
-/// Tells the device of its queues and lets it run.
+/// Tells the device of its queues and lets it run. A device that fails is reset: it knows of our
+/// memory by then.
 fn start(
     mut negotiated: Negotiated<Bars>,
     queues: &Queues,
     vectors: Vectors,
+    at: &Passive<'_>,
 ) -> Result<Device, NotStarted> {
+    let told = tell(&mut negotiated, queues, vectors);
+    let (stage, transport) = match told {
+        Ok((receive_doorbell, transmit_doorbell)) => match negotiated.start() {
+            Ok(live) => {
+                return Ok(Device {
+                    live,
+                    receive_doorbell,
+                    transmit_doorbell,
+                    vectors,
+                });
+            }
+            Err(failed) => (Stage::Start, failed.transport),
+        },
+        Err(()) => (Stage::Queues, negotiated.abandon()),
+    };
+    let stall = || ndis::time::sleep_us(RESET_STALL_US, at);
+    if transport.reset(RESET_TRIES, stall).is_err() {
+        transport.registers().disable_bus_mastering();
+    }
+    Err(NotStarted {
+        stage,
+        failed: Failed(sys::NDIS_STATUS_FAILURE),
+    })
+}
+
+fn tell(
+    negotiated: &mut Negotiated<Bars>,
+    queues: &Queues,
+    vectors: Vectors,
+) -> Result<(Doorbell, Doorbell), ()> {
     negotiated
         .set_config_vector(vectors.config)
-        .map_err(device_at(Stage::Queues))?;
+        .map_err(|_| ())?;
     let mut set_up = |index, (size, addresses), vector| {
-        negotiated
-            .set_up_queue(&QueueSetup {
-                index,
-                size,
-                addresses,
-                vector,
-            })
-            .map_err(device_at(Stage::Queues))
+        let setup = QueueSetup {
+            index,
+            size,
+            addresses,
+            vector,
+        };
+        negotiated.set_up_queue(&setup).map_err(|_| ())
     };
-    let receive_doorbell = set_up(RECEIVE_QUEUE, queues.receive, vectors.receive)?;
-    let transmit_doorbell = set_up(TRANSMIT_QUEUE, queues.transmit, vectors.transmit)?;
-    let live = negotiated.start().map_err(device_at(Stage::Start))?;
-    Ok(Device {
-        live,
-        receive_doorbell,
-        transmit_doorbell,
-        vectors,
-    })
+    let receive = set_up(RECEIVE_QUEUE, queues.receive, vectors.receive)?;
+    let transmit = set_up(TRANSMIT_QUEUE, queues.transmit, vectors.transmit)?;
+    Ok((receive, transmit))
 }

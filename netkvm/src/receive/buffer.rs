@@ -9,6 +9,7 @@ use ndis::dma::SharedMemory;
 use ndis::memory::try_box;
 use ndis::pool::{Mdl, NblPool};
 use ndis_sys as sys;
+use vioprot::pair::Addresses;
 use virtio_net::dma::Segment;
 use virtio_net::header::HEADER_LEN;
 
@@ -102,8 +103,12 @@ impl Buffer {
         self.pieces().map(<[u8]>::len).sum()
     }
 
-    pub(super) fn destination(&self) -> Option<[u8; 6]> {
-        self.pieces().next()?.first_chunk().copied()
+    pub(super) fn addresses(&self) -> Option<Addresses> {
+        self.pieces()
+            .next()?
+            .first_chunk()
+            .copied()
+            .map(Addresses::of)
     }
 
     /// Turns a frame into a list to indicate, which owns the buffer from now on.

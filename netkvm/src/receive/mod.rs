@@ -212,21 +212,21 @@ impl Receive {
         }
         let count = wanted.len();
         if count > 0 && adapter.admit(count) {
+            let (head, count) = wanted.into_raw();
+            let flags = sys::NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL;
             if show {
                 // SAFETY: admitted; with RESOURCES the lists are ours again when this returns.
                 let mut shown = unsafe {
-                    let (head, count) = wanted.into_raw();
-                    let flags = sys::NDIS_RECEIVE_FLAGS_RESOURCES;
-                    adapter.indicate(head, count, flags | sys::NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL);
+                    adapter.indicate(head, count, flags | sys::NDIS_RECEIVE_FLAGS_RESOURCES);
                     Chain::<Own>::from_raw(head)
                 };
                 back.take_lists(&mut shown);
                 adapter.settle(count);
             } else {
-                let (head, count) = wanted.into_raw();
                 // SAFETY: admitted, and the adapter's own lists.
-                unsafe { adapter.indicate(head, count, sys::NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL) };
+                unsafe { adapter.indicate(head, count, flags) };
             }
+            adapter.settle(1);
         } else {
             back.take_lists(&mut wanted);
         }
@@ -236,7 +236,7 @@ impl Receive {
     /// Whether a frame is sound, wanted, and not one that the VF brings too.
     fn counts(&self, adapter: &Adapter, frame: &Buffer) -> bool {
         let len = frame.frame_len();
-        let Some(to) = frame.destination() else {
+        let Some(addresses) = frame.addresses() else {
             adapter.statistics().count(|at| at.received.error());
             return false;
         };
@@ -244,8 +244,8 @@ impl Receive {
             adapter.statistics().count(|at| at.received.error());
             return false;
         }
-        adapter.wants(to)
-            && adapter.pair().accept(Path::Virtio, to, || {
+        adapter.wants(addresses.destination)
+            && adapter.pair().accept(Path::Virtio, addresses, || {
                 let mut digest = Digest::new();
                 frame.pieces().for_each(|piece| digest.add(piece));
                 digest.value()

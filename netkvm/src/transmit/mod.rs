@@ -95,8 +95,9 @@ impl Transmit {
 
     /// Sends lists, which [`Adapter::complete_sends`] gets when they are done.
     pub(crate) fn send(&self, adapter: &Adapter, sends: Chain<ToComplete>, at: Dispatch<'_>) {
-        let (mut good, mut bad) =
-            sends.partition(|list| list.frames().all(|frame| self.fits(frame)));
+        let (mut good, mut bad) = sends.partition(|list| {
+            list.frames().next().is_some() && list.frames().all(|frame| self.fits(frame))
+        });
         bad.set_status(sys::NDIS_STATUS_INVALID_LENGTH);
         adapter.complete_sends(bad);
         good.for_each(|list| prepare(adapter, list, at));
@@ -332,30 +333,54 @@ impl State {
         let frame = unsafe { Frame::from_raw(buffer) };
         // SAFETY: no bytes; the queue refuses such a segment.
         let mut segments = [unsafe { Segment::new(0, 0) }; MAX_SEGMENTS];
-        let used = match how {
+        let gathered = match how {
             MAPPED => gather(&mut slot, frame, &mut segments),
             _ => None,
         };
-        let used = used.or_else(|| copy(&mut slot, frame, &mut segments));
-        let Some(used) = used else {
-            self.slots.push(slot);
-            return Step::Failed(sys::NDIS_STATUS_RESOURCES);
+        let (mut slot, why) = match gathered {
+            Some(used) => match self.add(slot, buffer, &segments, used) {
+                Ok(()) => return Step::Added,
+                Err(back) => back,
+            },
+            None => (slot, Refusal::TooManySegments),
         };
+        // In more pieces than a frame may have: as one.
+        let why = match why {
+            Refusal::TooManySegments => match copy(&mut slot, frame, &mut segments) {
+                Some(used) => match self.add(slot, buffer, &segments, used) {
+                    Ok(()) => return Step::Added,
+                    Err((back, why)) => {
+                        slot = back;
+                        Some(why)
+                    }
+                },
+                None => None,
+            },
+            why => Some(why),
+        };
+        self.slots.push(slot);
+        match why {
+            Some(Refusal::Full) => Step::Wait,
+            Some(_) => Step::Failed(sys::NDIS_STATUS_FAILURE),
+            None => Step::Failed(sys::NDIS_STATUS_RESOURCES),
+        }
+    }
+
+    fn add(
+        &mut self,
+        slot: Slot,
+        buffer: NonNull<NET_BUFFER>,
+        segments: &[Segment; MAX_SEGMENTS],
+        used: usize,
+    ) -> Result<(), (Slot, Refusal)> {
         let segments = segments.get(..used).unwrap_or_default();
         let sent = InFlight {
             slot,
             frame: buffer.as_ptr(),
         };
-        match self.queue.add(segments, used, sent) {
-            Ok(()) => Step::Added,
-            Err(refused) => {
-                self.slots.push(refused.buffer.slot);
-                match refused.why {
-                    Refusal::Full => Step::Wait,
-                    _ => Step::Failed(sys::NDIS_STATUS_FAILURE),
-                }
-            }
-        }
+        self.queue
+            .add(segments, used, sent)
+            .map_err(|refused| (refused.buffer.slot, refused.why))
     }
 }
 

@@ -81,11 +81,14 @@ pub(crate) unsafe extern "efiapi" fn mapped(
             .cast::<Adapter>()
             .as_ref()
     };
-    let late = state_word(buffer).swap(MAPPED, Ordering::AcqRel) == AWAITED;
-    if late && let Some(adapter) = adapter {
+    let Some(adapter) = adapter else { return };
+    // Once the frame is marked as mapped, another CPU may send and finish it.
+    adapter.take_more();
+    if state_word(buffer).swap(MAPPED, Ordering::AcqRel) == AWAITED {
         // SAFETY: this handler runs at DISPATCH_LEVEL (Microsoft Learn, "MINIPORT_PROCESS_SG_LIST").
         unsafe { ndis::irql::at_dispatch(|at| adapter.reap_transmit(at)) };
     }
+    adapter.settle(1);
 }
 
 /// A frame is done: frees its mapping; when it was its list's last, the list is finished.
