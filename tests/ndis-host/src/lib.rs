@@ -1,0 +1,74 @@
+//! A Windows kernel, an NDIS and a judge, in user mode on Linux.
+
+#![expect(
+    non_upper_case_globals,
+    reason = "constants of ndis-sys keep the names of the headers"
+)]
+
+pub mod image;
+pub mod inf;
+pub mod memory;
+pub mod mmio;
+pub mod ndis;
+pub mod ntoskrnl;
+pub mod pnp;
+pub mod registry;
+pub mod sched;
+pub mod verifier;
+
+use std::io::Write;
+
+use ntoskrnl::OsVersion;
+
+/// What a run is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Decides everything that is left to chance.
+    pub seed: u64,
+    /// Number of virtual CPUs.
+    pub cpus: usize,
+    /// Size of guest memory, a multiple of the page size.
+    pub ram_bytes: usize,
+    /// Which Windows the machine runs.
+    pub os: OsVersion,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            cpus: 2,
+            ram_bytes: 512 << 20,
+            os: OsVersion::BASELINE,
+        }
+    }
+}
+
+/// Exit code of a process in which host code panicked.
+const PANIC_EXIT: i32 = 101;
+
+/// Starts the machine; the caller becomes its first thread. Once per process.
+///
+/// # Errors
+///
+/// When guest memory cannot be had.
+pub fn start(config: &Config) -> anyhow::Result<()> {
+    end_process_on_panic();
+    sched::start(config.seed, config.cpus);
+    memory::start(config.ram_bytes)?;
+    mmio::start();
+    ntoskrnl::start(config.os);
+    Ok(())
+}
+
+/// Makes any panic end the process: unwinding through a driver's frames is not possible, and a
+/// context that dies with the baton would leave all others asleep.
+fn end_process_on_panic() {
+    std::panic::set_hook(Box::new(|panic| {
+        let trace = std::backtrace::Backtrace::capture();
+        // Not `eprintln!`: a test harness keeps that until a test ends, and this one does not.
+        // When even this cannot be written there is nothing left to be done about it.
+        let _ = writeln!(std::io::stderr(), "{panic}\n{trace}");
+        std::process::exit(PANIC_EXIT);
+    }));
+}

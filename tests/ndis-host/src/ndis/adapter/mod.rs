@@ -1,0 +1,208 @@
+//! Miniport adapters: the object, its state, and what is outstanding on it.
+//!
+//! The state machine is the table of section 1.D of the rules: [`bring_up`] runs initialization
+//! and halt, [`flow`] pause and restart, [`attributes`] keeps what the miniport declared.
+
+pub(crate) mod attributes;
+pub(crate) mod bring_up;
+pub(crate) mod declared;
+pub(crate) mod flow;
+pub(crate) mod lend;
+pub(crate) mod operation;
+
+use std::sync::Arc;
+
+use ndis_sys::{NDIS_HANDLE, NDIS_STATUS};
+
+use crate::ndis::bindings::Binding;
+use crate::ndis::drivers::MiniportDriver;
+use crate::ndis::handles::{self, Kind, Object};
+use crate::ndis::native::{AdapterHandle, Miniport};
+use crate::ndis::node::DeviceNode;
+use crate::ndis::oid::queue::OidQueue;
+use crate::ndis::send::Outstanding;
+use crate::ndis::status::Link;
+use crate::sched::{BatonCell, ThreadId};
+use attributes::Declared;
+
+/// State of an adapter (Microsoft Learn, "Miniport Adapter States and Operations").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdapterState {
+    /// No miniport: before MiniportInitializeEx and after MiniportHaltEx.
+    Halted,
+    /// Inside MiniportInitializeEx.
+    Initializing,
+    /// Initialized; no data flows.
+    Paused,
+    /// MiniportRestart was called and has not completed.
+    Restarting,
+    /// Data flows.
+    Running,
+    /// MiniportPause was called and has not completed.
+    Pausing,
+    /// MiniportShutdownEx was called.
+    Shutdown,
+}
+
+/// An operation that a driver may complete later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// None is running.
+    #[default]
+    Idle,
+    /// The driver was called and has not completed.
+    Called,
+    /// The driver completed with this status.
+    Completed(NDIS_STATUS),
+}
+
+/// An adapter, from MiniportInitializeEx to MiniportHaltEx.
+pub(crate) struct Adapter {
+    pub(crate) handle: u64,
+    /// `\Device\{GUID}`.
+    pub(crate) name: String,
+    pub(crate) driver: &'static MiniportDriver,
+    pub(crate) miniport: Arc<dyn Miniport>,
+    pub(crate) node: Arc<dyn DeviceNode>,
+    pub(crate) if_index: u32,
+    pub(crate) state: BatonCell<State>,
+    pub(crate) oids: BatonCell<OidQueue>,
+    pub(crate) sends: BatonCell<Outstanding>,
+}
+
+/// What changes about an adapter.
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) phase: Phase,
+    /// MiniportAdapterContext.
+    pub(crate) context: usize,
+    pub(crate) declared: Declared,
+    pub(crate) pause: Operation,
+    pub(crate) restart: Operation,
+    /// NBLs indicated and not returned.
+    pub(crate) receives_out: usize,
+    /// Indications that run now.
+    pub(crate) indicating: u32,
+    /// Calls of MiniportReturnNetBufferLists and MiniportSendNetBufferLists that run now.
+    pub(crate) in_miniport: u32,
+    pub(crate) surprise_removed: bool,
+    /// NdisMRemoveMiniport was called.
+    pub(crate) failed: bool,
+    pub(crate) link: Link,
+    pub(crate) bindings: Vec<&'static Binding>,
+    /// The thread that changes the stack of this adapter.
+    pub(crate) stack_owner: Option<ThreadId>,
+    pub(crate) filter: crate::ndis::filter::Merged,
+}
+
+/// [`AdapterState`] with its initial value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Phase(pub(crate) AdapterState);
+
+impl Default for Phase {
+    fn default() -> Self {
+        Self(AdapterState::Halted)
+    }
+}
+
+impl Object for Adapter {
+    const KIND: Kind = Kind::Adapter;
+}
+
+static ADAPTERS: BatonCell<Vec<&'static Adapter>> = BatonCell::new(Vec::new());
+static NEXT_IF_INDEX: BatonCell<u32> = BatonCell::new(2);
+
+/// Makes the object of an adapter whose device starts. It is Halted.
+pub(crate) fn add(
+    name: &str,
+    driver: &'static MiniportDriver,
+    miniport: Arc<dyn Miniport>,
+    node: Arc<dyn DeviceNode>,
+) -> &'static Adapter {
+    let if_index = NEXT_IF_INDEX.with(|next| {
+        *next += 1;
+        *next
+    });
+    let adapter = handles::create(|handle| Adapter {
+        handle,
+        name: name.to_owned(),
+        driver,
+        miniport,
+        node,
+        if_index,
+        state: BatonCell::new(State::default()),
+        oids: BatonCell::new(OidQueue::default()),
+        sends: BatonCell::new(Outstanding::default()),
+    });
+    ADAPTERS.with(|adapters| adapters.push(adapter));
+    adapter
+}
+
+/// Forgets a halted adapter; its handle is dead from now on (rule 68).
+pub(crate) fn forget(adapter: &'static Adapter, by: &'static str) {
+    ADAPTERS.with(|adapters| adapters.retain(|other| other.handle != adapter.handle));
+    handles::close(adapter.handle, by);
+}
+
+/// The living adapters.
+pub(crate) fn all() -> Vec<&'static Adapter> {
+    ADAPTERS.with(|adapters| adapters.clone())
+}
+
+/// The adapters of a driver.
+pub(crate) fn of_driver(driver: u64) -> Vec<&'static Adapter> {
+    all()
+        .into_iter()
+        .filter(|adapter| adapter.driver.handle == driver)
+        .collect()
+}
+
+/// The adapter of a device name, `\Device\{GUID}`.
+pub(crate) fn by_name(name: &str) -> Option<&'static Adapter> {
+    all()
+        .into_iter()
+        .find(|adapter| adapter.name.eq_ignore_ascii_case(name))
+}
+
+/// The adapter behind a handle that a driver passed; rule 68 when it is dead.
+pub(crate) fn resolve(handle: NDIS_HANDLE, call: &str) -> &'static Adapter {
+    handles::resolve(handle, call)
+}
+
+impl Adapter {
+    /// The handle, for native code.
+    pub(crate) fn native_handle(&self) -> AdapterHandle {
+        AdapterHandle(self.handle)
+    }
+
+    /// The state of section 1.D.
+    pub(crate) fn phase(&'static self) -> AdapterState {
+        self.state.with(|state| state.phase.0)
+    }
+
+    /// Enters a state.
+    pub(crate) fn set_phase(&'static self, phase: AdapterState) {
+        self.state.with(|state| state.phase = Phase(phase));
+        crate::verifier::note(format!("adapter {} is {phase:?}", self.name));
+    }
+
+    /// NBLs that the miniport has not completed.
+    pub(crate) fn sends_out(&'static self) -> usize {
+        self.sends.with(|sends| sends.len())
+    }
+
+    /// NBLs that have not been returned to the miniport.
+    pub(crate) fn receives_out(&'static self) -> usize {
+        self.state.with(|state| state.receives_out)
+    }
+
+    /// The bindings, in the order in which they were opened.
+    pub(crate) fn bindings(&'static self) -> Vec<&'static Binding> {
+        self.state.with(|state| state.bindings.clone())
+    }
+
+    /// Whether the device vanished without notice.
+    pub(crate) fn is_surprise_removed(&'static self) -> bool {
+        self.state.with(|state| state.surprise_removed)
+    }
+}

@@ -1,0 +1,30 @@
+//! What native neighbours call: NDIS for Rust code of the host.
+//!
+//! Each function does what the Windows function named in it does, through the same code, judged
+//! by the same rules. Handles are those of [`crate::ndis::native`].
+
+#![expect(
+    clippy::not_unsafe_ptr_arg_deref,
+    reason = "an NBL is looked up in the shadow table, which ends the run for any other pointer, \
+              before it is touched"
+)]
+
+mod miniport;
+mod nbls;
+mod protocol;
+mod requests;
+
+pub use miniport::{
+    AdapterAttributes, OffloadAttributes, declare, indicate, indicate_link, indicate_status,
+    oid_complete, pause_complete, restart_complete, send_complete,
+};
+pub use nbls::{
+    NblPool, chain, info, read_frames, set_info, set_source, set_status, status_of, unchain,
+};
+pub use protocol::{
+    cancel_sends, close_adapter, complete_bind, complete_pnp_event, complete_unbind,
+    deregister_protocol, open_adapter, register_protocol, return_nbls, send,
+};
+pub use requests::{
+    OidRequest, oid_method, oid_query, oid_request_async, oid_set, set_multicast, set_packet_filter,
+};

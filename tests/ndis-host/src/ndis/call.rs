@@ -1,0 +1,289 @@
+//! The border between NDIS and drivers: entry of an import, entry of a callback.
+//!
+//! Every import begins with [`import`], which checks the interrupt level and lets the world move.
+//! Every callback goes through [`callback`], which picks a legal level for it, remembers on a
+//! stack per thread which callback is running for whom, and checks what the driver leaves behind.
+
+use std::cell::RefCell;
+
+use crate::sched::{self, DISPATCH_LEVEL, HIGH_LEVEL, Irql, PASSIVE_LEVEL};
+use crate::{ntoskrnl, verifier};
+
+/// Interrupt levels at which an import may be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    Passive,
+    UpToApc,
+    UpToDispatch,
+    Dispatch,
+    Any,
+}
+
+impl Level {
+    fn admits(self, irql: Irql) -> bool {
+        match self {
+            Self::Passive => irql == PASSIVE_LEVEL,
+            Self::UpToApc => irql < DISPATCH_LEVEL,
+            Self::UpToDispatch => irql <= DISPATCH_LEVEL,
+            Self::Dispatch => irql == DISPATCH_LEVEL,
+            Self::Any => true,
+        }
+    }
+}
+
+/// Begins an import: rule 79, then a scheduling point.
+pub(crate) fn import(name: &str, level: Level) {
+    let irql = sched::irql();
+    verifier::insist(79, level.admits(irql), || {
+        format!("{name} called at level {irql}; it may be called at {level:?}")
+    });
+    sched::point();
+}
+
+/// A routine of a driver that NDIS calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Callback {
+    DriverEntry,
+    Unload,
+    SetOptions,
+    Initialize,
+    Halt,
+    Pause,
+    Restart,
+    OidRequest,
+    Send,
+    Return,
+    CancelSend,
+    CancelOid,
+    DevicePnpEvent,
+    Shutdown,
+    Isr,
+    InterruptDpc,
+    ProcessSgList,
+    SynchronizeInterrupt,
+    Timer,
+    WorkItem,
+    Bind,
+    Unbind,
+    OpenComplete,
+    CloseComplete,
+    NetPnpEvent,
+    Receive,
+    SendComplete,
+    Status,
+    OidComplete,
+}
+
+/// Where a callback is entered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    Passive,
+    UpToDispatch,
+    Dispatch,
+    /// Whoever calls has set the level: a service routine, or shutdown in a bug check.
+    AsIs,
+}
+
+impl Callback {
+    /// Section 1.E of the rules: at which level Windows enters the routine.
+    fn entry(self) -> Entry {
+        match self {
+            Self::Isr | Self::SynchronizeInterrupt | Self::Shutdown => Entry::AsIs,
+            Self::InterruptDpc | Self::ProcessSgList | Self::Timer => Entry::Dispatch,
+            Self::Send
+            | Self::Return
+            | Self::CancelSend
+            | Self::CancelOid
+            | Self::Receive
+            | Self::SendComplete
+            | Self::Status
+            | Self::OidComplete => Entry::UpToDispatch,
+            _ => Entry::Passive,
+        }
+    }
+
+    /// Callbacks that interrupt whatever the thread was doing: what is below is not their caller.
+    fn interrupts(self) -> bool {
+        matches!(self, Self::Isr | Self::InterruptDpc | Self::Timer)
+    }
+}
+
+impl Callback {
+    /// The routine as its page calls it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::DriverEntry => "DriverEntry",
+            Self::Unload => "MiniportDriverUnload",
+            Self::SetOptions => "SetOptions",
+            Self::Initialize => "MiniportInitializeEx",
+            Self::Halt => "MiniportHaltEx",
+            Self::Pause => "MiniportPause",
+            Self::Restart => "MiniportRestart",
+            Self::OidRequest => "MiniportOidRequest",
+            Self::Send => "MiniportSendNetBufferLists",
+            Self::Return => "MiniportReturnNetBufferLists",
+            Self::CancelSend => "MiniportCancelSend",
+            Self::CancelOid => "MiniportCancelOidRequest",
+            Self::DevicePnpEvent => "MiniportDevicePnPEventNotify",
+            Self::Shutdown => "MiniportShutdownEx",
+            Self::Isr => "MiniportMessageInterrupt",
+            Self::InterruptDpc => "MiniportMessageInterruptDPC",
+            Self::ProcessSgList => "MiniportProcessSGList",
+            Self::SynchronizeInterrupt => "MiniportSynchronizeInterrupt",
+            Self::Timer => "NetTimerCallback",
+            Self::WorkItem => "a work item routine",
+            Self::Bind => "ProtocolBindAdapterEx",
+            Self::Unbind => "ProtocolUnbindAdapterEx",
+            Self::OpenComplete => "ProtocolOpenAdapterCompleteEx",
+            Self::CloseComplete => "ProtocolCloseAdapterCompleteEx",
+            Self::NetPnpEvent => "ProtocolNetPnPEvent",
+            Self::Receive => "ProtocolReceiveNetBufferLists",
+            Self::SendComplete => "ProtocolSendNetBufferListsComplete",
+            Self::Status => "ProtocolStatusEx",
+            Self::OidComplete => "ProtocolOidRequestComplete",
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Frame {
+    callback: Callback,
+    object: u64,
+    indicated: u32,
+    /// NBLs that may be indicated inside an interrupt DPC.
+    limit: u32,
+}
+
+thread_local! {
+    static FRAMES: RefCell<Vec<Frame>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Calls a driver: `body` enters the routine `callback` on behalf of `object` (a handle).
+pub(crate) fn callback<R>(callback: Callback, object: u64, body: impl FnOnce() -> R) -> R {
+    let level = entry_level(callback);
+    let name = callback.name();
+    FRAMES.with_borrow_mut(|frames| {
+        frames.push(Frame {
+            callback,
+            object,
+            indicated: 0,
+            limit: u32::MAX,
+        })
+    });
+    let locks = ntoskrnl::locks_held();
+
+    let result = sched::call_at(level, name, body);
+
+    verifier::insist(210, ntoskrnl::locks_held() == locks, || {
+        format!("{name} returned with a spin lock held, or released one that it did not take")
+    });
+    FRAMES.with_borrow_mut(|frames| frames.pop());
+    if sched::irql() <= DISPATCH_LEVEL {
+        sched::point();
+    }
+    result
+}
+
+/// Picks the level: where Windows allows two, the seed chooses.
+fn entry_level(callback: Callback) -> Irql {
+    let irql = sched::irql();
+    match callback.entry() {
+        Entry::Passive => {
+            verifier::insist(79, irql == PASSIVE_LEVEL, || {
+                format!("NDIS would call {} at level {irql}", callback.name())
+            });
+            PASSIVE_LEVEL
+        }
+        Entry::UpToDispatch if irql < DISPATCH_LEVEL && sched::chance(2) => DISPATCH_LEVEL,
+        Entry::UpToDispatch | Entry::AsIs => irql,
+        Entry::Dispatch => DISPATCH_LEVEL,
+    }
+}
+
+/// The DISPATCH_LEVEL bit of the flags that NDIS passes on: rule 82 says that it may be absent at
+/// DISPATCH_LEVEL, and must be absent below.
+pub(crate) fn dispatch_flag() -> u32 {
+    u32::from(sched::irql() == DISPATCH_LEVEL && !sched::chance(4))
+}
+
+/// Checks the DISPATCH_LEVEL bit of the flags that a driver passed (rule 82).
+pub(crate) fn check_dispatch_flag(name: &str, flags: u32) {
+    let irql = sched::irql();
+    verifier::require(82, flags & 1 == 0 || irql == DISPATCH_LEVEL, || {
+        format!("{name} was told DISPATCH_LEVEL, but the level is {irql}")
+    });
+}
+
+/// Whether the caller runs inside `callback` of `object`.
+pub(crate) fn is_inside(callback: Callback, object: u64) -> bool {
+    any_frame(|frame| frame.callback == callback && frame.object == object)
+}
+
+/// Whether the caller runs inside `callback` of any object.
+pub(crate) fn is_inside_any(callback: Callback) -> bool {
+    any_frame(|frame| frame.callback == callback)
+}
+
+/// The innermost callback that the caller runs in.
+pub(crate) fn innermost() -> Option<Callback> {
+    FRAMES.with_borrow(|frames| frames.last().map(|frame| frame.callback))
+}
+
+/// The callbacks that the caller runs in, for reports; the innermost first.
+pub(crate) fn stack() -> String {
+    FRAMES.with_borrow(|frames| {
+        let names: Vec<_> = frames
+            .iter()
+            .rev()
+            .map(|f| format!("{:?}", f.callback))
+            .collect();
+        if names.is_empty() {
+            "no callback".to_owned()
+        } else {
+            names.join(" < ")
+        }
+    })
+}
+
+fn any_frame(matches: impl Fn(&Frame) -> bool) -> bool {
+    FRAMES.with_borrow(|frames| {
+        for frame in frames.iter().rev() {
+            if matches(frame) {
+                return true;
+            }
+            if frame.callback.interrupts() {
+                return false;
+            }
+        }
+        false
+    })
+}
+
+/// Sets how many NBLs the interrupt DPC that runs may indicate (rule 138).
+pub(crate) fn limit_indications(limit: u32) {
+    with_interrupt_dpc(|frame| frame.limit = limit);
+}
+
+/// Counts NBLs indicated inside the interrupt DPC that runs: the sum so far and the limit, or
+/// `None` outside of one.
+pub(crate) fn count_indicated(count: u32) -> Option<(u32, u32)> {
+    with_interrupt_dpc(|frame| {
+        frame.indicated += count;
+        (frame.indicated, frame.limit)
+    })
+}
+
+fn with_interrupt_dpc<R>(body: impl FnOnce(&mut Frame) -> R) -> Option<R> {
+    FRAMES.with_borrow_mut(|frames| {
+        frames
+            .iter_mut()
+            .rev()
+            .find(|f| f.callback == Callback::InterruptDpc)
+            .map(body)
+    })
+}
+
+/// Enters a routine at HIGH_LEVEL, as a bug check does.
+pub(crate) fn at_high_level<R>(what: &str, body: impl FnOnce() -> R) -> R {
+    sched::call_at(HIGH_LEVEL, what, body)
+}

@@ -1,0 +1,142 @@
+//! The miniport trait for driver images: the registered handlers, called as Windows calls them.
+
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ndis_sys::{
+    NDIS_HALT_ACTION, NDIS_MINIPORT_DRIVER_CHARACTERISTICS, NDIS_MINIPORT_INIT_PARAMETERS,
+    NDIS_MINIPORT_PAUSE_PARAMETERS, NDIS_MINIPORT_RESTART_PARAMETERS, NDIS_SHUTDOWN_ACTION,
+    NDIS_STATUS, NDIS_STATUS_FAILURE, NDIS_STATUS_NOT_SUPPORTED, NET_BUFFER_LIST,
+    NET_DEVICE_PNP_EVENT,
+};
+
+use crate::ndis::adapter::Adapter;
+use crate::ndis::drivers::MiniportDriver;
+use crate::ndis::handles;
+use crate::ndis::native::{AdapterHandle, Miniport, OidRequestRef};
+
+/// One adapter of an image's miniport driver.
+pub(crate) struct ImageMiniport {
+    driver: &'static MiniportDriver,
+    adapter: AtomicU64,
+}
+
+impl ImageMiniport {
+    pub(crate) fn new(driver: &'static MiniportDriver) -> Self {
+        Self {
+            driver,
+            adapter: AtomicU64::new(0),
+        }
+    }
+
+    fn handlers(&self) -> Option<&'static NDIS_MINIPORT_DRIVER_CHARACTERISTICS> {
+        self.driver
+            .handlers
+            .as_ref()
+            .map(|handlers| &handlers.characteristics)
+    }
+
+    /// MiniportAdapterContext, as the registration attributes gave it.
+    fn context(&self) -> *mut c_void {
+        let adapter = handles::lookup::<Adapter>(self.adapter.load(Ordering::Relaxed));
+        let context = adapter.map_or(0, |adapter| adapter.state.with(|state| state.context));
+        std::ptr::with_exposed_provenance_mut(context)
+    }
+}
+
+// In all methods: the handlers were checked at registration, their context is the driver's own,
+// and the other arguments are what the handler's page asks for.
+impl Miniport for ImageMiniport {
+    fn initialize(
+        &self,
+        adapter: AdapterHandle,
+        parameters: &NDIS_MINIPORT_INIT_PARAMETERS,
+    ) -> NDIS_STATUS {
+        self.adapter.store(adapter.0, Ordering::Relaxed);
+        let context = self
+            .driver
+            .handlers
+            .as_ref()
+            .map_or(0, |handlers| handlers.context);
+        let Some(initialize) = self.handlers().and_then(|h| h.InitializeHandlerEx) else {
+            return NDIS_STATUS_FAILURE;
+        };
+        let context = std::ptr::with_exposed_provenance_mut(context);
+        let parameters = (&raw const *parameters).cast_mut();
+        // SAFETY: see above.
+        unsafe { initialize(handles::raw(adapter.0), context, parameters) }
+    }
+
+    fn halt(&self, action: NDIS_HALT_ACTION) {
+        if let Some(halt) = self.handlers().and_then(|h| h.HaltHandlerEx) {
+            // SAFETY: see above.
+            unsafe { halt(self.context(), action) }
+        }
+    }
+
+    fn pause(&self, parameters: &NDIS_MINIPORT_PAUSE_PARAMETERS) -> NDIS_STATUS {
+        let Some(pause) = self.handlers().and_then(|h| h.PauseHandler) else {
+            return NDIS_STATUS_FAILURE;
+        };
+        // SAFETY: see above.
+        unsafe { pause(self.context(), (&raw const *parameters).cast_mut()) }
+    }
+
+    fn restart(&self, parameters: &NDIS_MINIPORT_RESTART_PARAMETERS) -> NDIS_STATUS {
+        let Some(restart) = self.handlers().and_then(|h| h.RestartHandler) else {
+            return NDIS_STATUS_FAILURE;
+        };
+        // SAFETY: see above.
+        unsafe { restart(self.context(), (&raw const *parameters).cast_mut()) }
+    }
+
+    fn send(&self, nbls: *mut NET_BUFFER_LIST, port: u32, flags: u32) {
+        if let Some(send) = self.handlers().and_then(|h| h.SendNetBufferListsHandler) {
+            // SAFETY: see above.
+            unsafe { send(self.context(), nbls, port, flags) }
+        }
+    }
+
+    fn return_nbls(&self, nbls: *mut NET_BUFFER_LIST, flags: u32) {
+        if let Some(return_nbls) = self.handlers().and_then(|h| h.ReturnNetBufferListsHandler) {
+            // SAFETY: see above.
+            unsafe { return_nbls(self.context(), nbls, flags) }
+        }
+    }
+
+    fn cancel_send(&self, cancel_id: usize) {
+        if let Some(cancel) = self.handlers().and_then(|h| h.CancelSendHandler) {
+            // SAFETY: see above.
+            unsafe { cancel(self.context(), std::ptr::without_provenance_mut(cancel_id)) }
+        }
+    }
+
+    fn oid_request(&self, request: OidRequestRef) -> NDIS_STATUS {
+        let Some(oid_request) = self.handlers().and_then(|h| h.OidRequestHandler) else {
+            return NDIS_STATUS_NOT_SUPPORTED;
+        };
+        // SAFETY: see above.
+        unsafe { oid_request(self.context(), request.0) }
+    }
+
+    fn cancel_oid(&self, request_id: usize) {
+        if let Some(cancel) = self.handlers().and_then(|h| h.CancelOidRequestHandler) {
+            // SAFETY: see above.
+            unsafe { cancel(self.context(), std::ptr::without_provenance_mut(request_id)) }
+        }
+    }
+
+    fn pnp_event(&self, event: &NET_DEVICE_PNP_EVENT) {
+        if let Some(notify) = self.handlers().and_then(|h| h.DevicePnPEventNotifyHandler) {
+            // SAFETY: see above.
+            unsafe { notify(self.context(), (&raw const *event).cast_mut()) }
+        }
+    }
+
+    fn shutdown(&self, action: NDIS_SHUTDOWN_ACTION) {
+        if let Some(shutdown) = self.handlers().and_then(|h| h.ShutdownHandlerEx) {
+            // SAFETY: see above.
+            unsafe { shutdown(self.context(), action) }
+        }
+    }
+}

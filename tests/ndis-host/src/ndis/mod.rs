@@ -1,0 +1,59 @@
+//! NDIS: the library between miniports and protocols, and the judge of both.
+//!
+//! Written from Microsoft's documentation, not from what some driver happens to do. Every export
+//! asserts its interrupt level, is a scheduling point, does what its page says, and checks what
+//! the caller did against the numbered rules; breaches go to [`crate::verifier`]. Where the pages
+//! leave NDIS a choice (complete inside the call or later, one list or several, this level or
+//! that), the seed chooses.
+//!
+//! Objects live behind [`handles`] that cannot be dereferenced. [`adapter`] is a miniport's side,
+//! [`bindings`] a protocol's, [`nbl`] what travels between them; [`native`] and [`api`] let code
+//! of the host take part on either side.
+
+pub(crate) mod adapter;
+pub mod api;
+pub(crate) mod bindings;
+pub(crate) mod call;
+pub(crate) mod characteristics;
+pub(crate) mod config;
+pub(crate) mod dma;
+pub(crate) mod dpc;
+pub(crate) mod drivers;
+mod event_log;
+pub(crate) mod events;
+mod export_table;
+pub mod faults;
+pub(crate) mod filter;
+pub(crate) mod handles;
+pub(crate) mod header;
+mod image_miniport;
+mod image_protocol;
+pub(crate) mod interrupts;
+pub(crate) mod leaks;
+mod memory_calls;
+mod misc;
+pub(crate) mod modules;
+pub mod native;
+pub(crate) mod nbl;
+pub(crate) mod node;
+pub(crate) mod oid;
+pub(crate) mod protocols;
+mod receive;
+mod receive_checks;
+mod remove;
+mod report;
+pub(crate) mod resources;
+mod send;
+pub(crate) mod shared;
+pub(crate) mod stack;
+pub(crate) mod status;
+pub(crate) mod text;
+pub(crate) mod timers;
+pub(crate) mod work_items;
+
+pub use adapter::AdapterState;
+pub use bindings::BindingState;
+pub use event_log::{LogEntry, event_log};
+pub use export_table::exports;
+pub use oid::request_ref::{OidKind, OidRequestRef};
+pub use report::{AdapterReport, BindingReport, adapter_report, adapters};

@@ -1,0 +1,276 @@
+//! Seals: what an NBL looked like when it was handed over, to compare with what comes back.
+
+use ndis_sys::{MDL, NET_BUFFER, NET_BUFFER_LIST};
+
+use super::{raw, shadow};
+use crate::verifier;
+
+/// Slots that NDIS keeps for itself and for its extensions (table 1.X): WFP, correlation, switch
+/// forwarding, IM.
+const NDIS_SLOTS: [usize; 5] = [10, 13, 18, 19, 21];
+/// The slot that the miniport rewrites when it completes a large send.
+const LARGE_SEND_SLOT: usize = 2;
+
+/// Which way the NBL was handed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// Down, for sending.
+    Send,
+    /// Up, as received.
+    Receive,
+}
+
+/// The sealed state of an NBL.
+pub(crate) struct Seal {
+    direction: Direction,
+    source: u64,
+    context: usize,
+    contexts: usize,
+    parent: usize,
+    protocol_reserved: [usize; 4],
+    miniport_reserved: [usize; 2],
+    slots: [usize; 27],
+    net_buffers: Vec<NetBufferSeal>,
+}
+
+#[derive(PartialEq, Eq)]
+struct NetBufferSeal {
+    address: usize,
+    data: (u32, u32, usize, u32),
+    protocol_reserved: [usize; 6],
+    mdls: Vec<MdlSeal>,
+}
+
+#[derive(PartialEq, Eq)]
+struct MdlSeal {
+    address: usize,
+    memory: (usize, u32, usize, u32),
+}
+
+impl Seal {
+    /// Seals an NBL.
+    ///
+    /// # Safety
+    ///
+    /// `nbl` points to an NBL whose NET_BUFFER and MDL chains are valid.
+    pub(crate) unsafe fn take(nbl: *mut NET_BUFFER_LIST, direction: Direction) -> Self {
+        let contexts = shadow::with(nbl, "seal", |record| record.contexts.len());
+        // SAFETY: the caller's contract.
+        let (value, net_buffers) = unsafe { (*nbl, raw::net_buffers(nbl)) };
+        Self {
+            direction,
+            source: value.SourceHandle.addr() as u64,
+            context: value.Context.addr(),
+            contexts,
+            parent: value.ParentNetBufferList.addr(),
+            protocol_reserved: value.ProtocolReserved.map(|word| word.addr()),
+            miniport_reserved: value.MiniportReserved.map(|word| word.addr()),
+            slots: value.NetBufferListInfo.map(|word| word.addr()),
+            // SAFETY: as above.
+            net_buffers: unsafe { seal_net_buffers(&net_buffers) },
+        }
+    }
+
+    /// Compares an NBL that comes back with its seal; every difference is a breach.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Seal::take`].
+    pub(crate) unsafe fn verify(&self, nbl: *mut NET_BUFFER_LIST, call: &str) {
+        // SAFETY: the caller's contract.
+        let now = unsafe { Self::take(nbl, self.direction) };
+        self.verify_chains(&now, nbl, call);
+        self.verify_slots(&now, nbl, call);
+        self.verify_owned_words(&now, nbl, call);
+        verifier::require(
+            91,
+            now.contexts == self.contexts && now.context == self.context,
+            || {
+                format!(
+                    "{call}: NBL {nbl:p} comes back with {} blocks of context space, handed over \
+                 with {}",
+                    now.contexts, self.contexts
+                )
+            },
+        );
+        verifier::require(105, now.parent == self.parent, || {
+            format!("{call}: NBL {nbl:p} comes back with another parent")
+        });
+    }
+
+    fn verify_chains(&self, now: &Self, nbl: *mut NET_BUFFER_LIST, call: &str) {
+        let same_chain = now.net_buffers.len() == self.net_buffers.len()
+            && now
+                .net_buffers
+                .iter()
+                .zip(&self.net_buffers)
+                .all(|(a, b)| a.address == b.address);
+        verifier::insist(117, same_chain, || {
+            format!("{call}: NBL {nbl:p} comes back with another NET_BUFFER chain")
+        });
+        for (now, then) in now.net_buffers.iter().zip(&self.net_buffers) {
+            verifier::require(109, now.data == then.data, || {
+                let (a, b) = (then.data, now.data);
+                format!(
+                    "{call}: NBL {nbl:p}: NET_BUFFER {:#x} comes back with other data: offset {} \
+                     length {} MDL offset {} became {} {} {}",
+                    then.address, a.0, a.1, a.3, b.0, b.1, b.3
+                )
+            });
+            verifier::require(117, now.mdls == then.mdls, || {
+                format!("{call}: NBL {nbl:p} comes back with another MDL chain")
+            });
+        }
+    }
+
+    fn verify_slots(&self, now: &Self, nbl: *mut NET_BUFFER_LIST, call: &str) {
+        for (slot, (now, then)) in now.slots.iter().zip(&self.slots).enumerate() {
+            if now == then || (self.direction == Direction::Send && slot == LARGE_SEND_SLOT) {
+                continue;
+            }
+            let rule = if NDIS_SLOTS.contains(&slot) { 103 } else { 102 };
+            verifier::breach(
+                rule,
+                format!(
+                    "{call}: NBL {nbl:p} comes back with NetBufferListInfo[{slot}] {now:#x}, \
+                     handed over with {then:#x}"
+                ),
+            );
+        }
+    }
+
+    /// Words that belong to the one who handed the NBL over.
+    fn verify_owned_words(&self, now: &Self, nbl: *mut NET_BUFFER_LIST, call: &str) {
+        let rule = match self.direction {
+            Direction::Send => 96,
+            Direction::Receive => 288,
+        };
+        verifier::require(
+            rule,
+            now.protocol_reserved == self.protocol_reserved,
+            || format!("{call}: ProtocolReserved of NBL {nbl:p} was written"),
+        );
+        let written = |(now, then): (&NetBufferSeal, &NetBufferSeal)| {
+            now.protocol_reserved != then.protocol_reserved
+        };
+        verifier::require(
+            97,
+            !now.net_buffers.iter().zip(&self.net_buffers).any(written),
+            || format!("{call}: ProtocolReserved of a NET_BUFFER of NBL {nbl:p} was written"),
+        );
+        if self.direction == Direction::Receive {
+            verifier::require(288, now.miniport_reserved == self.miniport_reserved, || {
+                format!("{call}: MiniportReserved of NBL {nbl:p} was written above the miniport")
+            });
+        }
+        verifier::require(99, now.source == self.source, || {
+            format!(
+                "{call}: NBL {nbl:p} comes back with SourceHandle {:#x}, handed over with {:#x}",
+                now.source, self.source
+            )
+        });
+    }
+}
+
+/// # Safety
+///
+/// The pointers are to valid NET_BUFFERs.
+unsafe fn seal_net_buffers(net_buffers: &[*mut NET_BUFFER]) -> Vec<NetBufferSeal> {
+    net_buffers
+        .iter()
+        .map(|nb| {
+            // SAFETY: the caller's contract.
+            let value = unsafe { **nb };
+            NetBufferSeal {
+                address: nb.addr(),
+                data: (
+                    value.DataOffset,
+                    value.DataLength,
+                    value.CurrentMdl.addr(),
+                    value.CurrentMdlOffset,
+                ),
+                protocol_reserved: value.ProtocolReserved.map(|word| word.addr()),
+                // SAFETY: as above.
+                mdls: unsafe { seal_mdls(value.MdlChain) },
+            }
+        })
+        .collect()
+}
+
+/// # Safety
+///
+/// `first` is null or begins a valid MDL chain.
+unsafe fn seal_mdls(first: *mut MDL) -> Vec<MdlSeal> {
+    // SAFETY: the caller's contract.
+    let chain = unsafe { raw::mdls(first) };
+    let seal = |mdl: &*mut MDL| {
+        // SAFETY: the caller's contract.
+        let value = unsafe { **mdl };
+        MdlSeal {
+            address: mdl.addr(),
+            memory: (
+                value.StartVa.addr(),
+                value.ByteOffset,
+                value.MappedSystemVa.addr(),
+                value.ByteCount,
+            ),
+        }
+    };
+    chain.iter().map(seal).collect()
+}
+
+/// Checks the data description of every NET_BUFFER of an NBL at a hand-over (rule 107).
+///
+/// # Safety
+///
+/// `nbl` points to an NBL whose NET_BUFFER and MDL chains are valid.
+pub(crate) unsafe fn check_net_buffers(nbl: *mut NET_BUFFER_LIST, call: &str) {
+    // SAFETY: the caller's contract.
+    for nb in unsafe { raw::net_buffers(nbl) } {
+        // SAFETY: as above.
+        let fault = unsafe { fault_of(nb) };
+        if let Some(fault) = fault {
+            verifier::breach(
+                107,
+                format!("{call}: NET_BUFFER {nb:p} of NBL {nbl:p}: {fault}"),
+            );
+        }
+    }
+}
+
+/// What is wrong with the data description of a NET_BUFFER.
+///
+/// # Safety
+///
+/// `nb` points to a NET_BUFFER with a valid MDL chain.
+unsafe fn fault_of(nb: *mut NET_BUFFER) -> Option<String> {
+    // SAFETY: the caller's contract.
+    let value = unsafe { *nb };
+    let (offset, length) = (u64::from(value.DataOffset), u64::from(value.DataLength));
+    let mut before = 0u64;
+    let mut current_found = value.CurrentMdl.is_null();
+    // SAFETY: as above.
+    for mdl in unsafe { raw::mdls(value.MdlChain) } {
+        // SAFETY: as above.
+        let count = u64::from(unsafe { (*mdl).ByteCount });
+        if mdl == value.CurrentMdl {
+            current_found = true;
+            let inside = u64::from(value.CurrentMdlOffset);
+            if before + inside != offset {
+                return Some(format!(
+                    "DataOffset {offset}, but the current MDL begins at {before} and the data \
+                     {inside} into it"
+                ));
+            }
+            if inside >= count && length > 0 {
+                return Some(format!("data begins {inside} bytes into an MDL of {count}"));
+            }
+        }
+        before += count;
+    }
+    if !current_found {
+        return Some("CurrentMdl is not in the MDL chain".to_owned());
+    }
+    let end = offset + length;
+    (end > before).then(|| format!("data ends at {end}, the MDL chain at {before}"))
+}

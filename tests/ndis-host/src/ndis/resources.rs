@@ -1,0 +1,315 @@
+//! Hardware resources: the resource list, configuration space, device memory, device objects.
+
+use std::ffi::c_void;
+
+use ndis_sys::{
+    CM_PARTIAL_RESOURCE_DESCRIPTOR, CM_PARTIAL_RESOURCE_LIST, CM_RESOURCE_INTERRUPT,
+    CM_RESOURCE_INTERRUPT_LATCHED, CM_RESOURCE_INTERRUPT_MESSAGE, CM_RESOURCE_LIST,
+    CM_RESOURCE_MEMORY_BAR, CM_RESOURCE_MEMORY_READ_WRITE, CM_RESOURCE_MESSAGE_INTERRUPT,
+    CM_RESOURCE_RANGE, CmResourceShareDeviceExclusive, CmResourceTypeInterrupt,
+    CmResourceTypeMemory, DEVICE_OBJECT, NDIS_HANDLE, NDIS_PHYSICAL_ADDRESS, NDIS_STATUS,
+    NDIS_STATUS_NOT_SUPPORTED, NDIS_STATUS_RESOURCE_CONFLICT, NDIS_STATUS_RESOURCES,
+    NDIS_STATUS_SUCCESS, PCI_WHICHSPACE_CONFIG, PCIBus, Zeroed,
+};
+
+use crate::ndis::adapter::{self, Adapter, attributes};
+use crate::ndis::call::{self, Callback, Level, import};
+use crate::ndis::faults;
+use crate::ndis::node::{Message, Resources};
+use crate::sched::{BatonCell, DIRQL};
+use crate::verifier;
+
+/// A CM_RESOURCE_LIST with room for its descriptors.
+pub(crate) struct ResourceList {
+    /// 64-bit units: the list is aligned to 8 bytes.
+    memory: Vec<u64>,
+}
+
+/// Where the partial list begins in a list of one.
+const PARTIAL_LIST: usize = std::mem::offset_of!(CM_RESOURCE_LIST, List)
+    + std::mem::offset_of!(ndis_sys::CM_FULL_RESOURCE_DESCRIPTOR, PartialResourceList);
+/// Where its descriptors begin.
+const DESCRIPTORS: usize =
+    PARTIAL_LIST + std::mem::offset_of!(CM_PARTIAL_RESOURCE_LIST, PartialDescriptors);
+
+/// Translated resources of a device, as MiniportInitializeEx gets them.
+pub(crate) fn encode(resources: &Resources) -> ResourceList {
+    let memory = resources.memory.iter().map(|range| {
+        let mut descriptor = CM_PARTIAL_RESOURCE_DESCRIPTOR::zeroed();
+        descriptor.Type = CmResourceTypeMemory;
+        descriptor.ShareDisposition = CmResourceShareDeviceExclusive;
+        descriptor.Flags = CM_RESOURCE_MEMORY_READ_WRITE | CM_RESOURCE_MEMORY_BAR;
+        descriptor.u.Memory = CM_RESOURCE_RANGE {
+            Start: range.start as i64,
+            Length: range.length as u32,
+        };
+        descriptor
+    });
+    let messages = resources.messages.iter().map(encode_message);
+    let descriptors: Vec<_> = memory.chain(messages).collect();
+    let bytes = DESCRIPTORS + size_of_val(descriptors.as_slice());
+    let mut list = ResourceList {
+        memory: vec![0; bytes.div_ceil(8)],
+    };
+    // SAFETY: the memory is as long as the header and the descriptors.
+    unsafe {
+        let whole: *mut CM_RESOURCE_LIST = list.memory.as_mut_ptr().cast();
+        (*whole).Count = 1;
+        (*whole).List[0].InterfaceType = PCIBus;
+        let partial = list.as_partial_list();
+        (*partial).Version = 1;
+        (*partial).Revision = 1;
+        (*partial).Count = descriptors.len() as u32;
+        let first: *mut CM_PARTIAL_RESOURCE_DESCRIPTOR = list
+            .memory
+            .as_mut_ptr()
+            .cast::<u8>()
+            .add(DESCRIPTORS)
+            .cast();
+        for (index, descriptor) in descriptors.into_iter().enumerate() {
+            first.add(index).write_unaligned(descriptor);
+        }
+    }
+    list
+}
+
+fn encode_message(message: &Message) -> CM_PARTIAL_RESOURCE_DESCRIPTOR {
+    let mut descriptor = CM_PARTIAL_RESOURCE_DESCRIPTOR::zeroed();
+    descriptor.Type = CmResourceTypeInterrupt;
+    descriptor.ShareDisposition = CmResourceShareDeviceExclusive;
+    descriptor.Flags = CM_RESOURCE_INTERRUPT_LATCHED | CM_RESOURCE_INTERRUPT_MESSAGE;
+    let translated = CM_RESOURCE_INTERRUPT {
+        Level: u32::from(DIRQL),
+        Vector: message.vector,
+        Affinity: 1 << message.cpu,
+    };
+    descriptor.u.MessageInterrupt = CM_RESOURCE_MESSAGE_INTERRUPT {
+        Translated: translated,
+    };
+    descriptor
+}
+
+impl ResourceList {
+    /// The whole list.
+    pub(crate) fn as_list(&mut self) -> *mut CM_RESOURCE_LIST {
+        self.memory.as_mut_ptr().cast()
+    }
+
+    /// The list of descriptors, which NDIS calls NDIS_RESOURCE_LIST.
+    pub(crate) fn as_partial_list(&mut self) -> *mut CM_PARTIAL_RESOURCE_LIST {
+        self.memory
+            .as_mut_ptr()
+            .cast::<u8>()
+            .wrapping_add(PARTIAL_LIST)
+            .cast()
+    }
+
+    /// Overwrites a list whose loan is over (rule 49).
+    pub(crate) fn poison(&mut self) {
+        self.memory.fill(0xdddd_dddd_dddd_dddd);
+    }
+}
+
+/// Mapped device memory: adapter, address, length.
+static MAPPINGS: BatonCell<Vec<(u64, usize, u32)>> = BatonCell::new(Vec::new());
+/// Resource lists that NdisMGetDeviceProperty lends, per adapter; they live as long as it does.
+static LISTS: BatonCell<Vec<(u64, ResourceList)>> = BatonCell::new(Vec::new());
+
+/// What an adapter has mapped, in words. Its lent lists end with it.
+pub(crate) fn leaks_of(adapter: u64) -> Vec<String> {
+    LISTS.with(|lists| {
+        lists
+            .iter_mut()
+            .filter(|(of, _)| *of == adapter)
+            .for_each(|(_, list)| list.poison());
+        lists.retain(|(of, _)| *of != adapter);
+    });
+    MAPPINGS.with(|mappings| {
+        let of_adapter = mappings.iter().filter(|(of, ..)| *of == adapter);
+        of_adapter
+            .map(|(_, address, length)| format!("I/O space {address:#x}+{length:#x}"))
+            .collect()
+    })
+}
+
+/// Microsoft Learn, NdisMGetBusData function (ndis.h): the bytes read. Any IRQL.
+///
+/// # Safety
+///
+/// `buffer` has room for `length` bytes.
+pub(crate) unsafe extern "efiapi" fn get_bus_data(
+    adapter_handle: NDIS_HANDLE,
+    which_space: u32,
+    offset: u32,
+    buffer: *mut c_void,
+    length: u32,
+) -> u32 {
+    const CALL: &str = "NdisMGetBusData";
+    import(CALL, Level::Any);
+    let adapter = adapter::resolve(adapter_handle, CALL);
+    if which_space != PCI_WHICHSPACE_CONFIG {
+        return 0;
+    }
+    // SAFETY: the caller's contract.
+    let data = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), length as usize) };
+    adapter.node.config_read(offset, data) as u32
+}
+
+/// Microsoft Learn, NdisMSetBusData function (ndis.h): the bytes written. Any IRQL.
+///
+/// # Safety
+///
+/// `buffer` holds `length` bytes.
+pub(crate) unsafe extern "efiapi" fn set_bus_data(
+    adapter_handle: NDIS_HANDLE,
+    which_space: u32,
+    offset: u32,
+    buffer: *mut c_void,
+    length: u32,
+) -> u32 {
+    const CALL: &str = "NdisMSetBusData";
+    import(CALL, Level::Any);
+    let adapter = adapter::resolve(adapter_handle, CALL);
+    if which_space != PCI_WHICHSPACE_CONFIG {
+        return 0;
+    }
+    // SAFETY: the caller's contract.
+    let data = unsafe { std::slice::from_raw_parts(buffer.cast::<u8>(), length as usize) };
+    adapter.node.config_write(offset, data) as u32
+}
+
+/// Microsoft Learn, NdisMMapIoSpace function (ndis.h). IRQL = PASSIVE_LEVEL.
+///
+/// # Safety
+///
+/// `address` points to a pointer.
+pub(crate) unsafe extern "efiapi" fn map_io_space(
+    address: *mut *mut c_void,
+    adapter_handle: NDIS_HANDLE,
+    start: NDIS_PHYSICAL_ADDRESS,
+    length: u32,
+) -> NDIS_STATUS {
+    const CALL: &str = "NdisMMapIoSpace";
+    import(CALL, Level::Passive);
+    let adapter = adapter::resolve(adapter_handle, CALL);
+    attributes::require_registration(adapter, CALL);
+    require_initialize(CALL, adapter);
+    if faults::allocation_fails(CALL) {
+        return NDIS_STATUS_RESOURCES;
+    }
+    let Some(mapped) = adapter.node.map(start as u64, length as usize) else {
+        verifier::breach(
+            43,
+            format!("{CALL}: {start:#x}+{length:#x} is no memory of the device"),
+        );
+        return NDIS_STATUS_RESOURCE_CONFLICT;
+    };
+    MAPPINGS.with(|mappings| mappings.push((adapter.handle, mapped.addr(), length)));
+    // SAFETY: the caller's contract.
+    unsafe { *address = mapped.cast() };
+    NDIS_STATUS_SUCCESS
+}
+
+/// Hardware is claimed inside of MiniportInitializeEx (rule 43).
+pub(crate) fn require_initialize(call: &str, adapter: &'static Adapter) {
+    let inside = call::is_inside(Callback::Initialize, adapter.handle);
+    verifier::require(43, inside, || {
+        format!(
+            "{call} called outside of MiniportInitializeEx, in {}",
+            call::stack()
+        )
+    });
+}
+
+/// Microsoft Learn, NdisMUnmapIoSpace function (ndis.h). IRQL = PASSIVE_LEVEL.
+pub(crate) unsafe extern "efiapi" fn unmap_io_space(
+    adapter_handle: NDIS_HANDLE,
+    address: *mut c_void,
+    length: u32,
+) {
+    const CALL: &str = "NdisMUnmapIoSpace";
+    import(CALL, Level::Passive);
+    let adapter = adapter::resolve(adapter_handle, CALL);
+    let entry = (adapter.handle, address.addr(), length);
+    let found = MAPPINGS.with(|mappings| {
+        let index = mappings.iter().position(|mapping| *mapping == entry);
+        index.map(|index| mappings.remove(index)).is_some()
+    });
+    verifier::insist(63, found, || {
+        format!("{CALL}: {address:p}+{length:#x} is not mapped")
+    });
+    adapter.node.unmap(address.cast());
+}
+
+/// Microsoft Learn, NdisMRegisterIoPortRange function (ndis.h). IRQL = PASSIVE_LEVEL.
+///
+/// Devices here have no port ranges, so there is none to claim.
+pub(crate) unsafe extern "efiapi" fn register_io_ports(
+    _offset: *mut *mut c_void,
+    adapter_handle: NDIS_HANDLE,
+    first: u32,
+    count: u32,
+) -> NDIS_STATUS {
+    const CALL: &str = "NdisMRegisterIoPortRange";
+    import(CALL, Level::Passive);
+    let adapter = adapter::resolve(adapter_handle, CALL);
+    require_initialize(CALL, adapter);
+    verifier::breach(
+        43,
+        format!("{CALL}: ports {first:#x}+{count} are none of the device"),
+    );
+    NDIS_STATUS_NOT_SUPPORTED
+}
+
+/// Microsoft Learn, NdisMDeregisterIoPortRange function (ndis.h). IRQL = PASSIVE_LEVEL.
+pub(crate) unsafe extern "efiapi" fn deregister_io_ports(
+    adapter_handle: NDIS_HANDLE,
+    first: u32,
+    count: u32,
+    _offset: *mut c_void,
+) {
+    const CALL: &str = "NdisMDeregisterIoPortRange";
+    import(CALL, Level::Passive);
+    adapter::resolve(adapter_handle, CALL);
+    verifier::fatal(
+        63,
+        format!("{CALL}: ports {first:#x}+{count} were never registered"),
+    );
+}
+
+/// Microsoft Learn, NdisMGetDeviceProperty function (ndis.h). IRQL = PASSIVE_LEVEL.
+///
+/// # Safety
+///
+/// Each pointer is null or valid.
+pub(crate) unsafe extern "efiapi" fn get_device_property(
+    adapter_handle: NDIS_HANDLE,
+    physical: *mut *mut DEVICE_OBJECT,
+    functional: *mut *mut DEVICE_OBJECT,
+    next: *mut *mut DEVICE_OBJECT,
+    allocated: *mut *mut CM_RESOURCE_LIST,
+    translated: *mut *mut CM_RESOURCE_LIST,
+) {
+    const CALL: &str = "NdisMGetDeviceProperty";
+    import(CALL, Level::Passive);
+    let adapter = adapter::resolve(adapter_handle, CALL);
+    let objects = adapter.node.objects();
+    for (place, object) in [
+        (physical, objects.physical),
+        (functional, objects.functional),
+        (next, objects.next),
+    ] {
+        if !place.is_null() {
+            // SAFETY: the caller's contract.
+            unsafe { *place = std::ptr::with_exposed_provenance_mut(object) };
+        }
+    }
+    for place in [allocated, translated] {
+        if !place.is_null() {
+            let mut list = encode(&adapter.node.resources());
+            // SAFETY: the caller's contract; the list lives as long as the adapter.
+            unsafe { *place = list.as_list() };
+            LISTS.with(|lists| lists.push((adapter.handle, list)));
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The exports of ntoskrnl.exe that a network driver uses.
+//!
+//! Each routine behaves as its page on Microsoft Learn says, checks the interrupt level that the
+//! page states, and is a scheduling point at its entry. Calling one at a wrong level is a breach
+//! of the rule that covers it, or of rule 79 where none is more specific.
+//!
+//! A routine never unwinds into a driver: a panic ends the process.
+
+mod debug;
+mod event;
+mod handle;
+mod irql;
+mod memory;
+mod pool;
+mod processor;
+mod registry;
+mod routines;
+mod spin_lock;
+pub mod text;
+pub mod time;
+
+pub use debug::debug_output;
+pub use handle::open_handles;
+pub use pool::caller_of;
+pub use routines::{exports, publish_routines, routine_address};
+pub use spin_lock::{locks_held, locks_in};
+
+use crate::sched::{self, BatonCell, Irql};
+use crate::verifier;
+
+/// What Windows this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OsVersion {
+    /// Build number.
+    pub build: u32,
+    /// Major version of NDIS.
+    pub ndis_major: u8,
+    /// Minor version of NDIS.
+    pub ndis_minor: u8,
+}
+
+impl OsVersion {
+    /// Windows 10 1809 and Server 2019, the oldest that the driver supports.
+    pub const BASELINE: Self = Self {
+        build: 17763,
+        ndis_major: 6,
+        ndis_minor: 82,
+    };
+    /// Windows 11 24H2 and Server 2025.
+    pub const NEWEST: Self = Self {
+        build: 26100,
+        ndis_major: 6,
+        ndis_minor: 89,
+    };
+}
+
+impl Default for OsVersion {
+    fn default() -> Self {
+        Self::BASELINE
+    }
+}
+
+static OS: BatonCell<OsVersion> = BatonCell::new(OsVersion::BASELINE);
+
+/// Sets which Windows this is, before any driver is loaded.
+pub fn start(os: OsVersion) {
+    OS.with(|current| *current = os);
+}
+
+/// Which Windows this is.
+pub fn os() -> OsVersion {
+    OS.with(|os| *os)
+}
+
+/// Entry of a routine that may be called at `highest` or below.
+fn enter(routine: &str, highest: Irql) {
+    sched::point();
+    require_at_most(routine, highest, 79);
+}
+
+/// Breach of `rule` when the level is above `highest`.
+fn require_at_most(routine: &str, highest: Irql, rule: u16) {
+    let irql = sched::irql();
+    if irql > highest {
+        verifier::breach(
+            rule,
+            format!("{routine} called at level {irql}, {highest} at most"),
+        );
+    }
+}

@@ -1,0 +1,141 @@
+//! Devices: what the PnP manager knows of each.
+
+use std::sync::Arc;
+
+use super::drivers::DriverId;
+use crate::ndis::adapter::Adapter;
+use crate::ndis::drivers::MiniportDriver;
+use crate::ndis::handles;
+use crate::ndis::native::{AdapterHandle, Miniport};
+use crate::ndis::node::DeviceNode;
+use crate::registry::{self, Value};
+use crate::sched::BatonCell;
+
+/// A device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeviceId(pub u32);
+
+/// Who drives a device.
+pub(super) enum Function {
+    /// The miniport driver of an image.
+    Image(DriverId),
+    /// A native miniport; the maker is called at each start.
+    Native {
+        driver: &'static MiniportDriver,
+        make: Box<dyn Fn() -> Arc<dyn Miniport> + Send>,
+    },
+}
+
+/// A device.
+pub(super) struct Device {
+    pub(super) id: DeviceId,
+    /// `{GUID}`: NetCfgInstanceId.
+    pub(super) guid: String,
+    pub(super) function: Function,
+    pub(super) node: Arc<dyn DeviceNode>,
+    pub(super) state: BatonCell<State>,
+}
+
+/// What changes about a device.
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) adapter: Option<&'static Adapter>,
+    /// It was pulled out without notice.
+    pub(super) vanished: bool,
+}
+
+// SAFETY: a device is used by the holder of the baton only.
+unsafe impl Sync for Device {}
+
+static DEVICES: BatonCell<Vec<&'static Device>> = BatonCell::new(Vec::new());
+static COUNT: BatonCell<u32> = BatonCell::new(0);
+
+/// Adds a device that is not started.
+pub(super) fn add(guid: String, function: Function, node: Arc<dyn DeviceNode>) -> DeviceId {
+    let id = DeviceId(COUNT.with(|count| {
+        *count += 1;
+        *count
+    }));
+    let state = BatonCell::new(State::default());
+    let device: &'static Device = Box::leak(Box::new(Device {
+        id,
+        guid,
+        function,
+        node,
+        state,
+    }));
+    DEVICES.with(|devices| devices.push(device));
+    super::components::device_added(id);
+    id
+}
+
+/// A device that is there.
+///
+/// # Panics
+///
+/// When it was removed.
+pub(super) fn get(id: DeviceId) -> &'static Device {
+    find(id).unwrap_or_else(|| panic!("device {id:?} has been removed"))
+}
+
+/// A device, if it is there.
+pub(super) fn find(id: DeviceId) -> Option<&'static Device> {
+    DEVICES.with(|devices| devices.iter().find(|device| device.id == id).copied())
+}
+
+/// Forgets a device.
+pub(super) fn forget(id: DeviceId) {
+    DEVICES.with(|devices| devices.retain(|device| device.id != id));
+}
+
+/// All devices.
+pub(super) fn all() -> Vec<&'static Device> {
+    DEVICES.with(|devices| devices.clone())
+}
+
+/// Devices that an image drives.
+pub(super) fn of_driver(driver: DriverId) -> Vec<&'static Device> {
+    let is_of =
+        |device: &&'static Device| matches!(&device.function, Function::Image(of) if *of == driver);
+    all().into_iter().filter(is_of).collect()
+}
+
+/// The device of an adapter.
+pub(super) fn of_adapter(adapter: u64) -> Option<&'static Device> {
+    all().into_iter().find(|device| {
+        device
+            .state
+            .with(|state| state.adapter.is_some_and(|of| of.handle == adapter))
+    })
+}
+
+impl Device {
+    /// `\Device\{GUID}`: what bindings and protocols call the adapter.
+    pub(super) fn name(&self) -> String {
+        format!(r"\Device\{}", self.guid)
+    }
+
+    /// The adapter, while the device is started.
+    pub(super) fn adapter(&'static self) -> Option<&'static Adapter> {
+        let adapter = self.state.with(|state| state.adapter)?;
+        handles::lookup::<Adapter>(adapter.handle)
+    }
+}
+
+/// The adapter of a device, while it is started.
+pub fn adapter(device: DeviceId) -> Option<AdapterHandle> {
+    find(device)?
+        .adapter()
+        .map(|adapter| adapter.native_handle())
+}
+
+/// Registry path of a device's driver key: the adapter's parameters.
+pub fn driver_key(device: DeviceId) -> String {
+    get(device).node.driver_key()
+}
+
+/// Sets a parameter of a device in the registry; a miniport reads it when it starts.
+pub fn set_parameter(device: DeviceId, name: &str, value: Value) {
+    let key = driver_key(device);
+    registry::with(|registry| registry.create(&key).set(name, value));
+}

@@ -1,0 +1,252 @@
+//! Driver images: loaded, entered, unloaded.
+
+use std::path::Path;
+
+use anyhow::{Context, bail, ensure};
+use ndis_sys::{
+    DRIVER_INITIALIZE, DRIVER_OBJECT, IO_TYPE_DRIVER, NTSTATUS, UNICODE_STRING, Zeroed,
+};
+
+use super::{binder, devices};
+use crate::image::{self, Image, Import};
+use crate::memory::pool;
+use crate::ndis::call::{Callback, callback};
+use crate::ndis::modules::{self, ModuleId};
+use crate::ndis::text::OwnedString;
+use crate::ndis::{drivers as miniport_drivers, exports as ndis_exports, leaks, work_items};
+use crate::sched::{self, BatonCell};
+use crate::verifier::SECOND_NS;
+use crate::{ntoskrnl, registry, verifier};
+
+/// Time that NDIS gives work items of a driver that unloads.
+const WORK_ITEM_LIMIT_NS: u64 = 30 * SECOND_NS;
+
+/// A loaded driver image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DriverId(pub u32);
+
+struct Driver {
+    id: DriverId,
+    module: ModuleId,
+    service: String,
+    image: Image,
+    /// Where the DRIVER_OBJECT and its strings are.
+    object: usize,
+    strings: Strings,
+}
+
+/// Text that the driver object and DriverEntry refer to.
+struct Strings {
+    _name: OwnedString,
+    path: OwnedString,
+}
+
+static DRIVERS: BatonCell<Vec<Driver>> = BatonCell::new(Vec::new());
+static LOADS: BatonCell<u32> = BatonCell::new(0);
+
+/// Loads a driver image from a file. See [`load_driver`].
+///
+/// # Errors
+///
+/// When the file cannot be read, and as [`load_driver`].
+pub fn load_driver_file(path: &Path, service: &str) -> anyhow::Result<DriverId> {
+    let file = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    load_driver(&file, service)
+}
+
+/// Maps an image and calls its DriverEntry with the registry path of `service`. PASSIVE.
+///
+/// # Errors
+///
+/// When the image cannot be loaded, or DriverEntry fails; then its leaks have been reported and
+/// it is unmapped again.
+pub fn load_driver(file: &[u8], service: &str) -> anyhow::Result<DriverId> {
+    let name = format!("{service}.sys");
+    let image = image::load(&name, file, &imports())?;
+    let module = modules::add(&name);
+    let (object, strings) = build_object(&image, service);
+    let id = DriverId(LOADS.with(|loads| {
+        *loads += 1;
+        *loads
+    }));
+    let service = service.to_owned();
+    DRIVERS.with(|drivers| {
+        drivers.push(Driver {
+            id,
+            module,
+            service,
+            image,
+            object,
+            strings,
+        });
+    });
+    let status = enter(id);
+    verifier::note(format!("DriverEntry of {name}: {status:#x}"));
+    if status < 0 {
+        discard(id);
+        bail!("DriverEntry of {name} failed with {status:#x}");
+    }
+    check_object(object, module);
+    Ok(id)
+}
+
+/// What images may import.
+fn imports() -> Vec<Import> {
+    let kernel = ntoskrnl::exports();
+    let of_kernel = kernel.into_iter().map(|(name, address)| Import {
+        dll: "ntoskrnl.exe",
+        name,
+        address,
+    });
+    let of_ndis = ndis_exports().into_iter().map(|(name, address)| Import {
+        dll: "ndis.sys",
+        name,
+        address: std::ptr::with_exposed_provenance(address),
+    });
+    of_kernel.chain(of_ndis).collect()
+}
+
+fn build_object(image: &Image, service: &str) -> (usize, Strings) {
+    let mut name = OwnedString::new(&format!(r"\Driver\{service}"));
+    let path = OwnedString::new(&format!(r"{}\{service}", registry::SERVICES));
+    let mut object = Box::new(DRIVER_OBJECT::zeroed());
+    object.Type = IO_TYPE_DRIVER;
+    object.Size = size_of::<DRIVER_OBJECT>() as i16;
+    object.DriverStart = std::ptr::with_exposed_provenance_mut(image.base());
+    object.DriverSize = image.size() as u32;
+    object.DriverName = name.as_raw();
+    // The driver keeps the address; the object lives as long as the image.
+    let object: *mut DRIVER_OBJECT = Box::into_raw(object);
+    (object.expose_provenance(), Strings { _name: name, path })
+}
+
+fn object_at(address: usize) -> *mut DRIVER_OBJECT {
+    std::ptr::with_exposed_provenance_mut(address)
+}
+
+/// Calls DriverEntry, once per image load.
+fn enter(id: DriverId) -> NTSTATUS {
+    let (entry, object, path) = DRIVERS.with(|drivers| {
+        let driver = drivers
+            .iter_mut()
+            .find(|driver| driver.id == id)
+            .expect("just added");
+        (
+            driver.image.entry(),
+            driver.object,
+            driver.strings.path.as_raw(),
+        )
+    });
+    let mut path: UNICODE_STRING = path;
+    callback(Callback::DriverEntry, object as u64, || {
+        // SAFETY: the entry point of a driver image is a DriverEntry routine.
+        let entry: DRIVER_INITIALIZE = unsafe { std::mem::transmute(entry) };
+        // SAFETY: the object and the path are valid.
+        unsafe { entry(object_at(object), &raw mut path) }
+    })
+}
+
+/// Rule 16: a driver leaves to NDIS what NDIS put into its object.
+fn check_object(object: usize, module: ModuleId) {
+    // SAFETY: the object lives as long as the image.
+    let unload = unsafe { (*object_at(object)).DriverUnload };
+    let is_miniport = !miniport_drivers::of_module(module).is_empty();
+    if is_miniport && !miniport_drivers::is_unload_of_ndis(unload) {
+        verifier::advice(
+            16,
+            format!("{} replaces DriverUnload", modules::name(module)),
+        );
+    }
+}
+
+/// Calls DriverUnload, reports leaks, and unmaps the image. PASSIVE.
+///
+/// # Panics
+///
+/// When a device of the driver is still there: Windows would not unload it.
+pub fn unload_driver(driver: DriverId) {
+    let left = devices::of_driver(driver);
+    assert!(
+        left.is_empty(),
+        "{} devices of the driver are still there",
+        left.len()
+    );
+    binder::settle();
+    let (object, module) = DRIVERS.with(|drivers| {
+        let driver = drivers
+            .iter()
+            .find(|other| other.id == driver)
+            .expect("a loaded driver");
+        (driver.object, driver.module)
+    });
+    // SAFETY: the object lives as long as the image.
+    let unload = unsafe { (*object_at(object)).DriverUnload };
+    match unload {
+        // NDIS's own routine calls the driver's; a driver's own is called here.
+        Some(unload) if miniport_drivers::is_unload_of_ndis(Some(unload)) => {
+            // SAFETY: NDIS put it there for this object.
+            unsafe { unload(object_at(object)) }
+        }
+        Some(unload) => callback(Callback::Unload, object as u64, || {
+            // SAFETY: the driver put it there for this object.
+            unsafe { unload(object_at(object)) }
+        }),
+        None => verifier::breach(13, format!("{} cannot be unloaded", modules::name(module))),
+    }
+    discard(driver);
+}
+
+/// Reports what a module leaves behind, and unmaps it.
+fn discard(id: DriverId) {
+    let driver = DRIVERS.with(|drivers| {
+        let index = drivers
+            .iter()
+            .position(|driver| driver.id == id)
+            .expect("a loaded driver");
+        drivers.remove(index)
+    });
+    let module = driver.module;
+    sched::wait(
+        "the end of work items",
+        || !work_items::is_running(module),
+        Some(WORK_ITEM_LIMIT_NS),
+    );
+    leaks::report(module);
+    pool::report_leaks(driver.image.name());
+    verifier::note(format!("{} is unmapped", driver.image.name()));
+    // SAFETY: the object came from a box; nobody runs the driver's code any more.
+    drop(unsafe { Box::from_raw(object_at(driver.object)) });
+    driver.image.unload();
+}
+
+/// The module of a loaded driver.
+pub(super) fn module_of(id: DriverId) -> anyhow::Result<ModuleId> {
+    let module = DRIVERS.with(|drivers| {
+        drivers
+            .iter()
+            .find(|driver| driver.id == id)
+            .map(|driver| driver.module)
+    });
+    ensure!(module.is_some(), "driver {id:?} is not loaded");
+    module.context("a loaded driver")
+}
+
+/// Address of the DRIVER_OBJECT of a loaded driver; 0 when it is not loaded.
+pub(super) fn object_of(id: DriverId) -> usize {
+    DRIVERS.with(|drivers| {
+        drivers
+            .iter()
+            .find(|driver| driver.id == id)
+            .map_or(0, |driver| driver.object)
+    })
+}
+
+/// The service that a module was loaded for.
+pub(super) fn service_of(module: ModuleId) -> Option<String> {
+    DRIVERS.with(|drivers| {
+        drivers
+            .iter()
+            .find(|driver| driver.module == module)
+            .map(|d| d.service.clone())
+    })
+}

@@ -1,0 +1,200 @@
+//! The life of a device: start, stop, orderly and surprise removal, shutdown.
+
+use ndis_sys::{
+    NDIS_HALT_ACTION, NDIS_PAUSE_ATTACH_FILTER, NDIS_PAUSE_MINIPORT_DEVICE_REMOVE, NDIS_STATUS,
+    NDIS_STATUS_FAILURE, NDIS_STATUS_SUCCESS, NdisDevicePnPEventQueryRemoved,
+    NdisDevicePnPEventQueryStopped, NdisDevicePnPEventSurpriseRemoved, NdisHaltDeviceDisabled,
+    NdisHaltDeviceFailed, NdisHaltDeviceStopped, NdisHaltDeviceSurpriseRemoved,
+    NdisShutdownBugCheck, NdisShutdownPowerOff, NetEventQueryRemoveDevice,
+};
+
+use super::binder;
+use super::devices::{self, Device, DeviceId, Function};
+use super::drivers as images;
+use crate::ndis::adapter::{self, Adapter};
+use crate::ndis::bindings::{bind, events};
+use crate::ndis::{config, drivers as miniport_drivers, stack};
+use crate::sched;
+use crate::verifier;
+
+/// Starts a device: MiniportInitializeEx; then, in the background, binds and restart (2.2, 2.3).
+/// PASSIVE; [`super::settle`] waits for the background.
+///
+/// # Errors
+///
+/// What MiniportInitializeEx fails with; FAILURE when a media keyword is missing (rule 30) or the
+/// device has no driver.
+pub fn start_device(device: DeviceId) -> Result<(), NDIS_STATUS> {
+    let device = devices::get(device);
+    assert!(
+        device.adapter().is_none(),
+        "device {:?} is started already",
+        device.id
+    );
+    let key = device.node.driver_key();
+    let keywords = ["*IfType", "*MediaType", "*PhysicalMediaType"];
+    if let Some(missing) = keywords
+        .iter()
+        .find(|name| config::integer(&key, name).is_none())
+    {
+        verifier::breach(30, format!("the driver key {key} has no {missing}"));
+        return Err(NDIS_STATUS_FAILURE);
+    }
+    let (driver, miniport) = match &device.function {
+        Function::Native { driver, make } => (*driver, make()),
+        Function::Image(image) => {
+            let module = images::module_of(*image).map_err(|_| NDIS_STATUS_FAILURE)?;
+            let registered = miniport_drivers::of_module(module);
+            let driver = registered.first().copied().ok_or(NDIS_STATUS_FAILURE)?;
+            (driver, driver.new_miniport().ok_or(NDIS_STATUS_FAILURE)?)
+        }
+    };
+    device.node.set_powered(true);
+    let adapter = adapter::add(&device.name(), driver, miniport, device.node.clone());
+    adapter
+        .initialize()
+        .inspect_err(|_| device.node.set_powered(false))?;
+    device.state.with(|state| state.adapter = Some(adapter));
+    binder::device_started(device);
+    Ok(())
+}
+
+/// Stops a device, as for a rebalance of resources (2.6). PASSIVE.
+pub fn stop_device(device: DeviceId) {
+    binder::settle();
+    let device = devices::get(device);
+    let Some(adapter) = device.adapter() else {
+        return;
+    };
+    adapter.notify(NdisDevicePnPEventQueryStopped);
+    query_remove(adapter);
+    take_down(device, adapter, NdisHaltDeviceStopped);
+}
+
+/// Disables a device (2.6): it stays installed. PASSIVE.
+pub fn disable_device(device: DeviceId) {
+    binder::settle();
+    let device = devices::get(device);
+    let Some(adapter) = device.adapter() else {
+        return;
+    };
+    adapter.notify(NdisDevicePnPEventQueryRemoved);
+    query_remove(adapter);
+    take_down(device, adapter, NdisHaltDeviceDisabled);
+}
+
+/// Enables a disabled device. PASSIVE.
+///
+/// # Errors
+///
+/// As [`start_device`].
+pub fn enable_device(device: DeviceId) -> Result<(), NDIS_STATUS> {
+    start_device(device)
+}
+
+/// Removes a device in order (2.6); its hardware goes. PASSIVE.
+pub fn remove_device(device: DeviceId) {
+    disable_device(device);
+    devices::get(device).node.unplug();
+    devices::forget(device);
+}
+
+/// Removes a device without notice (2.7): its hardware is gone before anybody knows. PASSIVE.
+pub fn surprise_remove_device(device: DeviceId) {
+    let device = devices::get(device);
+    device.node.unplug();
+    device.state.with(|state| state.vanished = true);
+    // For a while only the hardware is gone; drivers go on.
+    sched::sleep(sched::random_below(3_000_000));
+    binder::settle();
+    if let Some(adapter) = device.adapter() {
+        adapter.state.with(|state| state.surprise_removed = true);
+        adapter.notify(NdisDevicePnPEventSurpriseRemoved);
+        take_down(device, adapter, NdisHaltDeviceSurpriseRemoved);
+    }
+    devices::forget(device.id);
+}
+
+/// The protocols are asked; a refusal is overridden (rule 253).
+fn query_remove(adapter: &'static Adapter) {
+    for binding in adapter.bindings() {
+        let (code, none) = (NetEventQueryRemoveDevice, std::ptr::null_mut());
+        let status = events::deliver(binding.protocol, Some(binding), code, none, 0);
+        if status != NDIS_STATUS_SUCCESS {
+            verifier::note(format!(
+                "{} refuses the removal: {status:#x}",
+                binding.describe()
+            ));
+        }
+    }
+}
+
+/// Pause, unbind, halt: the order is fixed by the pages.
+fn take_down(device: &'static Device, adapter: &'static Adapter, action: NDIS_HALT_ACTION) {
+    let stack_guard = adapter.own_stack();
+    // Somebody else, a miniport that gave up say, may have been first.
+    if device.adapter().is_none() {
+        return;
+    }
+    stack::pause(adapter, NDIS_PAUSE_MINIPORT_DEVICE_REMOVE);
+    for binding in adapter.bindings().into_iter().rev() {
+        bind::call_unbind(binding);
+    }
+    // Callbacks that completed the pause may still be on their way out, and OIDs on theirs in.
+    sched::wait("the quiet of an adapter", || is_quiet(adapter), None);
+    device.state.with(|state| state.adapter = None);
+    adapter.halt(action);
+    device.node.set_powered(false);
+    drop(stack_guard);
+}
+
+fn is_quiet(adapter: &'static Adapter) -> bool {
+    let calls = adapter
+        .state
+        .with(|state| state.indicating + state.in_miniport);
+    calls == 0 && adapter.oids.with(|queue| queue.is_idle())
+}
+
+/// Brings the stack above a device to rest, as for a filter that attaches (2.4). PASSIVE.
+pub fn pause_stack(device: DeviceId) {
+    if let Some(adapter) = devices::get(device).adapter() {
+        let _stack = adapter.own_stack();
+        stack::pause(adapter, NDIS_PAUSE_ATTACH_FILTER);
+    }
+}
+
+/// Restarts a stack that [`pause_stack`] brought to rest. PASSIVE.
+pub fn restart_stack(device: DeviceId) {
+    if let Some(adapter) = devices::get(device).adapter() {
+        let _stack = adapter.own_stack();
+        stack::restart(adapter);
+    }
+}
+
+/// A miniport has called NdisMRemoveMiniport: its device is removed in a system thread.
+pub(super) fn miniport_failed(adapter: &'static Adapter) {
+    sched::spawn("removal of a failed device", move || {
+        binder::settle();
+        let Some(device) = binder::device_of(adapter) else {
+            return;
+        };
+        take_down(device, adapter, NdisHaltDeviceFailed);
+    });
+}
+
+/// MiniportShutdownEx of every adapter: the system powers off. PASSIVE; nothing comes after it.
+pub fn shut_down_all() {
+    for adapter in adapter::all() {
+        adapter.shut_down(NdisShutdownPowerOff);
+    }
+}
+
+/// MiniportShutdownEx of every adapter that asked for it, at HIGH_LEVEL: the system crashes.
+/// Nothing comes after it.
+pub fn bugcheck_all() {
+    for adapter in adapter::all() {
+        if adapter.wants_bugcheck_callback() {
+            adapter.shut_down(NdisShutdownBugCheck);
+        }
+    }
+}

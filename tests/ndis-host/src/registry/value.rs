@@ -1,0 +1,80 @@
+//! Registry values and how they look in memory.
+
+/// A value with its type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// `REG_SZ`: text.
+    Sz(String),
+    /// `REG_EXPAND_SZ`: text with `%variables%`.
+    ExpandSz(String),
+    /// `REG_BINARY`: bytes.
+    Binary(Vec<u8>),
+    /// `REG_DWORD`: a 32-bit number.
+    Dword(u32),
+    /// `REG_MULTI_SZ`: several texts, none of them empty.
+    MultiSz(Vec<String>),
+}
+
+impl Value {
+    /// The type number.
+    pub fn kind(&self) -> u32 {
+        match self {
+            Self::Sz(_) => 1,
+            Self::ExpandSz(_) => 2,
+            Self::Binary(_) => 3,
+            Self::Dword(_) => 4,
+            Self::MultiSz(_) => 7,
+        }
+    }
+
+    /// The data as kernel routines return it: text in UTF-16 with its terminator.
+    pub fn data(&self) -> Vec<u8> {
+        match self {
+            Self::Sz(text) | Self::ExpandSz(text) => bytes(utf16(text)),
+            Self::Binary(bytes) => bytes.clone(),
+            Self::Dword(number) => number.to_le_bytes().to_vec(),
+            Self::MultiSz(texts) => {
+                let list = texts.iter().flat_map(|text| utf16(text));
+                bytes(list.chain([0]).collect())
+            }
+        }
+    }
+
+    /// The text of a `REG_SZ` or `REG_EXPAND_SZ`.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Sz(text) | Self::ExpandSz(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The number of a `REG_DWORD`.
+    pub fn as_number(&self) -> Option<u32> {
+        match self {
+            Self::Dword(number) => Some(*number),
+            _ => None,
+        }
+    }
+}
+
+/// Text in UTF-16, zero-terminated.
+pub fn utf16(text: &str) -> Vec<u16> {
+    text.encode_utf16().chain([0]).collect()
+}
+
+fn bytes(words: Vec<u16>) -> Vec<u8> {
+    words.into_iter().flat_map(u16::to_le_bytes).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_terminated_and_lists_twice() {
+        assert_eq!(Value::Sz("ab".to_owned()).data(), [b'a', 0, b'b', 0, 0, 0]);
+        let list = Value::MultiSz(vec!["a".to_owned(), "b".to_owned()]);
+        assert_eq!(list.data(), [b'a', 0, 0, 0, b'b', 0, 0, 0, 0, 0]);
+        assert_eq!(Value::MultiSz(Vec::new()).data(), [0, 0]);
+    }
+}

@@ -1,0 +1,310 @@
+//! The scheduler's state: virtual CPUs, contexts, time and chance.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::thread::Thread;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+use super::baton::{BatonCell, ContextId};
+use super::choose::Candidate;
+use super::world::World;
+use super::{DISPATCH_LEVEL, DpcId, Irql, PASSIVE_LEVEL, Settings};
+
+/// The first context: the caller of [`super::start`].
+pub(super) const FIRST: ContextId = 1;
+
+static CORE: BatonCell<Option<Core>> = BatonCell::new_innermost(None);
+
+/// Opens the scheduler's state.
+#[inline]
+pub(super) fn core<R>(body: impl FnOnce(&mut Core) -> R) -> R {
+    CORE.with(|core| {
+        body(
+            core.as_mut()
+                .expect("sched::start was called by the first context"),
+        )
+    })
+}
+
+/// Puts the state in place.
+pub(super) fn install(state: Core) {
+    CORE.with(|core| *core = Some(state));
+}
+
+/// Everything that the scheduler knows.
+pub(super) struct Core {
+    /// Virtual time, ns.
+    pub(super) now: u64,
+    /// See [`Settings`].
+    pub(super) settings: Settings,
+    /// The one source of chance.
+    pub(super) rng: ChaCha8Rng,
+    /// The context that holds the baton.
+    pub(super) current: ContextId,
+    /// The CPU of the current context.
+    pub(super) cpu: usize,
+    /// Above zero while host code runs that must not be interrupted: events and conditions.
+    pub(super) quiet: u32,
+    /// The virtual CPUs.
+    pub(super) cpus: Vec<Cpu>,
+    /// Living contexts, ascending by number.
+    pub(super) contexts: Vec<Context>,
+    /// Number of the newest context.
+    pub(super) newest: ContextId,
+    /// DPCs that are queued on some CPU.
+    pub(super) queued_dpcs: BTreeSet<DpcId>,
+    /// DPCs whose routine has been entered and has not returned.
+    pub(super) running_dpcs: Vec<DpcId>,
+    /// World events.
+    pub(super) world: World,
+    /// Room for the choice of who runs next.
+    pub(super) candidates: Vec<Candidate>,
+}
+
+/// Interrupt level of a CPU or of a context that is not on a CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Level {
+    /// The current level.
+    pub(super) irql: Irql,
+    /// The level at which the innermost callback was entered: code may not lower below it.
+    pub(super) floor: Irql,
+}
+
+impl Level {
+    /// Nothing raised.
+    pub(super) const PASSIVE: Self = Self {
+        irql: PASSIVE_LEVEL,
+        floor: PASSIVE_LEVEL,
+    };
+
+    /// Entry of a callback at `irql`.
+    pub(super) const fn entry(irql: Irql) -> Self {
+        Self { irql, floor: irql }
+    }
+}
+
+/// One virtual CPU.
+pub(super) struct Cpu {
+    /// The context that runs on it, or that was stopped on it at `DISPATCH_LEVEL` or above.
+    pub(super) owner: Option<ContextId>,
+    /// Its interrupt level.
+    pub(super) level: Level,
+    /// Interrupts that wait, in order of arrival.
+    pub(super) interrupts: VecDeque<Interrupt>,
+    /// DPCs that wait, in order of arrival.
+    pub(super) dpcs: VecDeque<Dpc>,
+}
+
+/// An interrupt that waits.
+pub(super) struct Interrupt {
+    /// Level of its service routine.
+    pub(super) level: Irql,
+    /// The routine.
+    pub(super) isr: Box<dyn FnOnce()>,
+}
+
+/// A deferred procedure call that waits.
+pub(super) struct Dpc {
+    /// Its identity.
+    pub(super) id: DpcId,
+    /// The routine.
+    pub(super) body: Box<dyn FnOnce()>,
+}
+
+impl Cpu {
+    fn new() -> Self {
+        Self {
+            owner: None,
+            level: Level::PASSIVE,
+            interrupts: VecDeque::new(),
+            dpcs: VecDeque::new(),
+        }
+    }
+
+    /// Whether something waits that may interrupt code at the current level.
+    #[inline]
+    pub(super) fn has_work(&self) -> bool {
+        let irql = self.level.irql;
+        (!self.dpcs.is_empty() && irql < DISPATCH_LEVEL)
+            || self.interrupts.iter().any(|waiting| waiting.level > irql)
+    }
+
+    /// Takes the interrupt of the highest level that may run now, the oldest among equals.
+    pub(super) fn take_interrupt(&mut self) -> Option<Interrupt> {
+        let highest = self.interrupts.iter().map(|waiting| waiting.level).max()?;
+        if highest <= self.level.irql {
+            return None;
+        }
+        let index = self
+            .interrupts
+            .iter()
+            .position(|waiting| waiting.level == highest)?;
+        self.interrupts.remove(index)
+    }
+
+    /// Takes the oldest DPC if DPCs may run now.
+    pub(super) fn take_dpc(&mut self) -> Option<Dpc> {
+        if self.level.irql >= DISPATCH_LEVEL {
+            return None;
+        }
+        self.dpcs.pop_front()
+    }
+}
+
+/// A condition that a context waits for. Points into the stack of that context.
+pub(super) type Condition = *mut (dyn FnMut() -> bool + 'static);
+
+/// What a context is doing.
+#[derive(Clone, Copy)]
+pub(super) enum State {
+    /// It holds the baton.
+    Running,
+    /// It is the idle thread of this CPU, and the CPU needs no service.
+    Idle(usize),
+    /// It lost the baton at a scheduling point and can go on.
+    Ready,
+    /// It waits; it holds no CPU.
+    Waiting {
+        what: &'static str,
+        condition: Condition,
+        deadline: Option<u64>,
+    },
+    /// It waits at `DISPATCH_LEVEL` or above and keeps its CPU.
+    Spinning {
+        what: &'static str,
+        condition: Condition,
+    },
+    /// Its wait is over: true when the condition held, false when time ran out.
+    Woken { held: bool },
+}
+
+/// A thread of the machine.
+pub(super) struct Context {
+    /// Its number.
+    pub(super) id: ContextId,
+    /// Its name in reports.
+    pub(super) name: String,
+    /// Its OS thread.
+    pub(super) thread: Thread,
+    /// What it is doing.
+    pub(super) state: State,
+    /// Its CPU while it runs, or while it is stopped with its CPU kept.
+    pub(super) cpu: Option<usize>,
+    /// Its level while it has no CPU.
+    pub(super) level: Level,
+    /// The CPU whose idle thread it is.
+    pub(super) idles_on: Option<usize>,
+}
+
+impl Core {
+    /// A machine with `cpus` CPUs whose first context is `thread`, running on CPU 0.
+    pub(super) fn new(seed: u64, cpus: usize, settings: Settings, thread: Thread) -> Self {
+        let mut core = Self {
+            now: 0,
+            settings,
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            current: FIRST,
+            cpu: 0,
+            quiet: 0,
+            cpus: (0..cpus).map(|_| Cpu::new()).collect(),
+            contexts: Vec::new(),
+            newest: FIRST - 1,
+            queued_dpcs: BTreeSet::new(),
+            running_dpcs: Vec::new(),
+            world: World::default(),
+            candidates: Vec::new(),
+        };
+        let first = core.next_context_id();
+        core.add_context(first, "main".to_owned(), thread, None);
+        core.context(first).state = State::Running;
+        core.give_cpu(first, 0);
+        core
+    }
+
+    /// A number for a new context.
+    pub(super) fn next_context_id(&mut self) -> ContextId {
+        self.newest += 1;
+        self.newest
+    }
+
+    /// Adds a context that is ready to run, or the idle thread of a CPU.
+    pub(super) fn add_context(
+        &mut self,
+        id: ContextId,
+        name: String,
+        thread: Thread,
+        idles_on: Option<usize>,
+    ) {
+        let state = idles_on.map_or(State::Ready, State::Idle);
+        let level = Level::PASSIVE;
+        self.contexts.push(Context {
+            id,
+            name,
+            thread,
+            state,
+            cpu: None,
+            level,
+            idles_on,
+        });
+    }
+
+    /// Notes that the current context, which is new, runs.
+    pub(super) fn enter_first_time(&mut self) {
+        self.context(self.current).state = State::Running;
+    }
+
+    /// Forgets a context that has ended.
+    pub(super) fn remove_context(&mut self, id: ContextId) {
+        self.contexts.retain(|context| context.id != id);
+    }
+
+    /// Where in `contexts` a context is.
+    pub(super) fn position(&self, id: ContextId) -> Option<usize> {
+        self.contexts
+            .binary_search_by_key(&id, |context| context.id)
+            .ok()
+    }
+
+    /// A living context.
+    pub(super) fn context(&mut self, id: ContextId) -> &mut Context {
+        let index = self.position(id).expect("the context is alive");
+        &mut self.contexts[index]
+    }
+
+    /// The CPU of the current context.
+    #[inline]
+    pub(super) fn this_cpu(&mut self) -> &mut Cpu {
+        &mut self.cpus[self.cpu]
+    }
+
+    /// Puts a context on a free CPU.
+    pub(super) fn give_cpu(&mut self, id: ContextId, cpu: usize) {
+        let context = self.context(id);
+        context.cpu = Some(cpu);
+        let level = context.level;
+        self.cpus[cpu].level = level;
+        self.cpus[cpu].owner = Some(id);
+    }
+
+    /// Takes a context off its CPU; it keeps its level.
+    pub(super) fn take_cpu(&mut self, id: ContextId) -> Option<usize> {
+        let cpu = self.context(id).cpu.take()?;
+        let level = std::mem::replace(&mut self.cpus[cpu].level, Level::PASSIVE);
+        self.cpus[cpu].owner = None;
+        self.context(id).level = level;
+        Some(cpu)
+    }
+
+    /// A random number below `n`, which is above zero.
+    pub(super) fn random_below(&mut self, n: u64) -> u64 {
+        // The bias of the remainder is below 2^-32 for every `n` that is asked for here.
+        self.rng.next_u64() % n
+    }
+
+    /// Whether a chance of one in `n` comes true.
+    #[inline]
+    pub(super) fn chance(&mut self, n: u32) -> bool {
+        n != 0 && self.rng.next_u32().is_multiple_of(n)
+    }
+}

@@ -1,0 +1,211 @@
+//! Scheduling points, interrupt delivery and the level of the current CPU.
+
+use super::baton;
+use super::block;
+use super::machine::{Core, Level, core};
+use super::{DISPATCH_LEVEL, DpcId, Irql};
+use crate::verifier;
+
+/// What is to be done at a point, besides letting time pass.
+#[derive(Clone, Copy, Default)]
+struct Due {
+    events: bool,
+    work: bool,
+    switch: bool,
+}
+
+/// Scheduling point: time passes, events and interrupts happen, the baton may move.
+///
+/// Every routine that a driver calls has one at its entry. No [`super::BatonCell`] may be open.
+#[inline]
+pub fn point() {
+    baton::assert_cells_closed();
+    if let Some(due) = core(|core| core.tick()) {
+        act(due);
+    }
+}
+
+impl Core {
+    /// Lets one step of time pass; `None` when nothing else is to be done.
+    #[inline]
+    fn tick(&mut self) -> Option<Due> {
+        if self.quiet != 0 {
+            return None;
+        }
+        self.now += self.settings.step_ns;
+        let due = Due {
+            events: self.world.next_time().is_some_and(|time| time <= self.now),
+            work: self.cpus[self.cpu].has_work(),
+            switch: self.chance(self.settings.switch_one_in),
+        };
+        (due.events | due.work | due.switch).then_some(due)
+    }
+}
+
+fn act(due: Due) {
+    if due.events {
+        run_due_events();
+    }
+    deliver();
+    if due.switch {
+        block::preempt();
+    }
+}
+
+/// Offers the baton to the other contexts.
+pub fn yield_now() {
+    point();
+    if core(|core| core.quiet) == 0 {
+        block::preempt();
+    }
+}
+
+/// Lets `ns` of virtual time pass for the caller, as a busy wait does.
+pub fn spend(ns: u64) {
+    core(|core| core.now += ns);
+    point();
+}
+
+/// Runs the world events whose time has come.
+pub(super) fn run_due_events() {
+    while let Some(body) = core(|core| core.world.take_due(core.now)) {
+        quietly(body);
+    }
+}
+
+/// Runs host code in which points do nothing.
+pub(super) fn quietly<R>(body: impl FnOnce() -> R) -> R {
+    core(|core| core.quiet += 1);
+    let result = body();
+    core(|core| core.quiet -= 1);
+    result
+}
+
+/// Something that interrupts the code of this CPU.
+enum Work {
+    Interrupt(super::machine::Interrupt),
+    Dpc(super::machine::Dpc),
+}
+
+/// Runs, on the caller's stack, the interrupts and DPCs of this CPU that its level admits.
+pub(super) fn deliver() {
+    while let Some(work) = core(Core::take_work) {
+        match work {
+            Work::Interrupt(interrupt) => {
+                call_at(
+                    interrupt.level,
+                    "an interrupt service routine",
+                    interrupt.isr,
+                );
+            }
+            Work::Dpc(dpc) => {
+                call_at(DISPATCH_LEVEL, "a DPC routine", dpc.body);
+                core(|core| core.forget_running(dpc.id));
+            }
+        }
+    }
+}
+
+impl Core {
+    fn take_work(&mut self) -> Option<Work> {
+        if let Some(interrupt) = self.this_cpu().take_interrupt() {
+            return Some(Work::Interrupt(interrupt));
+        }
+        let dpc = self.this_cpu().take_dpc()?;
+        self.queued_dpcs.remove(&dpc.id);
+        self.running_dpcs.push(dpc.id);
+        Some(Work::Dpc(dpc))
+    }
+
+    fn forget_running(&mut self, id: DpcId) {
+        if let Some(index) = self.running_dpcs.iter().position(|running| *running == id) {
+            self.running_dpcs.swap_remove(index);
+        }
+    }
+}
+
+/// The interrupt level of the current CPU.
+pub fn irql() -> Irql {
+    core(|core| core.this_cpu().level.irql)
+}
+
+/// Raises the level of the current CPU and returns the old one.
+///
+/// A level below the current one is a fatal breach of rule 81.
+pub fn raise(to: Irql) -> Irql {
+    let from = irql();
+    if to < from {
+        verifier::fatal(
+            81,
+            format!("level raised from {from} down to {to} (0xC4/30)"),
+        );
+    }
+    core(|core| core.this_cpu().level.irql = to);
+    from
+}
+
+/// Lowers the level of the current CPU; what waited for that runs before the call returns.
+///
+/// A level above the current one, or below the one at which the innermost callback was entered,
+/// is a fatal breach of rule 81.
+pub fn lower(to: Irql) {
+    let level = core(|core| core.this_cpu().level);
+    if to > level.irql {
+        let from = level.irql;
+        verifier::fatal(
+            81,
+            format!("level lowered from {from} up to {to} (0xC4/31)"),
+        );
+    }
+    if to < level.floor {
+        let floor = level.floor;
+        verifier::fatal(
+            81,
+            format!("level lowered to {to} in a callback entered at {floor}"),
+        );
+    }
+    settle(Level {
+        irql: to,
+        floor: level.floor,
+    });
+}
+
+/// Calls `body` as a callback that is entered at `level`, and restores the old level.
+///
+/// `what` names the callback in reports. A level below the current one is an error of the host
+/// (rule 79); a body that returns at another level is a fatal breach of rule 80.
+pub fn call_at<R>(level: Irql, what: &str, body: impl FnOnce() -> R) -> R {
+    let before = core(|core| core.this_cpu().level);
+    if level < before.irql {
+        let from = before.irql;
+        verifier::fatal(
+            79,
+            format!("{what} would be entered at level {level} from level {from}"),
+        );
+    }
+    core(|core| core.this_cpu().level = Level::entry(level));
+
+    let result = body();
+
+    let now = irql();
+    if now != level {
+        verifier::fatal(
+            80,
+            format!("{what} was entered at level {level} and returned at {now}"),
+        );
+    }
+    settle(before);
+    result
+}
+
+/// Sets the level and runs what it now admits.
+fn settle(level: Level) {
+    let has_work = core(|core| {
+        core.this_cpu().level = level;
+        core.quiet == 0 && core.this_cpu().has_work()
+    });
+    if has_work {
+        baton::assert_cells_closed();
+        deliver();
+    }
+}

@@ -1,0 +1,115 @@
+//! Runs a test body in processes of its own: a machine exists once per process.
+
+#![allow(dead_code, reason = "each test binary uses a part of this")]
+
+pub(crate) mod nic;
+pub(crate) mod stack;
+
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ndis_host::sched::{self, DpcId};
+use ndis_host::{Config, verifier};
+
+/// Names the test whose body the process runs.
+const CHILD: &str = "NDIS_HOST_TEST";
+/// The seed of the run.
+const SEED: &str = "NDIS_HOST_SEED";
+
+/// Runs `body` once per seed; no rule may be breached.
+pub(crate) fn run_seeds(test: &str, seeds: std::ops::Range<u64>, body: impl FnOnce()) {
+    if is_child(test) {
+        run_child(body);
+    }
+    for seed in seeds {
+        let output = spawn(test, seed);
+        assert!(output.status.success(), "seed {seed}:\n{}", text(&output));
+    }
+}
+
+/// Runs `body`, which breaches `rule`: the judge says so and the process fails.
+pub(crate) fn expect_breach(test: &str, rule: u16, body: impl FnOnce()) {
+    if is_child(test) {
+        run_child(body);
+    }
+    for seed in 0..4 {
+        let output = spawn(test, seed);
+        let said = text(&output);
+        assert_eq!(
+            output.status.code(),
+            Some(verifier::FAILED_EXIT),
+            "seed {seed}:\n{said}"
+        );
+        let expected = format!("rule {rule} breached");
+        assert!(
+            said.contains(&expected),
+            "seed {seed}: no \"{expected}\" in\n{said}"
+        );
+    }
+}
+
+/// Runs `body` twice with the same seed: what the judge notes is the same.
+pub(crate) fn expect_replay(test: &str, body: impl FnOnce()) {
+    if is_child(test) {
+        run_child(|| {
+            body();
+            verifier::trail()
+                .iter()
+                .for_each(|(time, note)| println!("{time} {note}"));
+        });
+    }
+    for seed in 0..6 {
+        let (first, second) = (spawn(test, seed), spawn(test, seed));
+        assert!(first.status.success(), "seed {seed}:\n{}", text(&first));
+        assert_eq!(
+            text(&first),
+            text(&second),
+            "seed {seed} is another run the second time"
+        );
+    }
+}
+
+fn is_child(test: &str) -> bool {
+    std::env::var(CHILD).is_ok_and(|name| name == test)
+}
+
+fn run_child(body: impl FnOnce()) -> ! {
+    let seed = std::env::var(SEED)
+        .expect("a seed")
+        .parse()
+        .expect("a number");
+    let config = Config {
+        seed,
+        ram_bytes: 64 << 20,
+        ..Config::default()
+    };
+    ndis_host::start(&config).expect("the machine starts");
+    body();
+    std::process::exit(verifier::exit_code())
+}
+
+fn spawn(test: &str, seed: u64) -> Output {
+    let program = std::env::current_exe().expect("the test binary");
+    Command::new(program)
+        .args([test, "--exact", "--nocapture"])
+        .env(CHILD, test)
+        .env(SEED, seed.to_string())
+        .output()
+        .expect("a child process")
+}
+
+fn text(output: &Output) -> String {
+    let out = String::from_utf8_lossy(&output.stdout);
+    let err = String::from_utf8_lossy(&output.stderr);
+    format!("{}\n{out}{err}", output.status)
+}
+
+/// Runs `body` once as a DPC on the first CPU.
+pub(crate) fn defer(body: impl FnOnce() + 'static) {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let id = DpcId(1 << 40 | LAST.fetch_add(1, Ordering::Relaxed));
+    assert!(
+        sched::queue_dpc(0, id, body),
+        "each has an identity of its own"
+    );
+}
