@@ -67,6 +67,8 @@ pub struct Edge {
     roster: PassiveLock<Roster>,
     /// NDIS is to be asked for adapters that we refused or that were there before us.
     rebind: AtomicBool,
+    /// A second VF of an adapter was refused, and may be wanted when the first goes.
+    another: AtomicBool,
     helpers: AtomicPtr<Helpers>,
 }
 
@@ -80,6 +82,7 @@ impl Edge {
                 bindings: Vec::new(),
             }),
             rebind: AtomicBool::new(false),
+            another: AtomicBool::new(false),
             helpers: AtomicPtr::new(ptr::null_mut()),
         }
     }
@@ -333,6 +336,7 @@ impl Edge {
         }
         if roster.bindings.iter().any(|known| known.mac() == mac) {
             pair.log(Reason::SecondVf, 0);
+            self.another.store(true, Ordering::Release);
             return Err(REFUSED);
         }
         let link_up = parameters.MediaConnectState == sys::MediaConnectStateConnected;
@@ -368,8 +372,12 @@ impl Edge {
             .retain(|known| known.binding != binding);
         // SAFETY: `bind` leaked the box; the close is complete, so NDIS calls no more with it.
         drop(unsafe { Box::from_raw(binding.as_ptr()) });
-        // The VF may make room for another one, or VIOPROT may be going.
-        self.rebind.store(true, Ordering::Release);
+        // The VF may make room for another one. Only then NDIS is asked: to offer adapters, it may
+        // pause the stacks of those that it offers, and so lose frames.
+        if self.another.swap(false, Ordering::AcqRel) {
+            self.rebind.store(true, Ordering::Release);
+        }
+        // VIOPROT may be going.
         self.ask();
     }
 

@@ -194,7 +194,7 @@ unsafe fn make_receive(
         // SAFETY: `carve` gives out each place once; the blocks go with the buffers.
         unsafe { Buffer::try_new(miniport, &pool, block, offset, plan.receive_len) }
     })?;
-    let max_frame = max_frame.saturating_add(VLAN_TAG) as usize;
+    let max_frame = max_frame as usize;
     let parts = Parts {
         queue,
         features,

@@ -25,6 +25,8 @@ pub(crate) struct Buffer {
     list: NonNull<sys::NET_BUFFER_LIST>,
     /// Bytes that the device wrote, header included.
     pub(super) used: u32,
+    /// Bytes between the virtio header and the frame, where a tag was taken out.
+    skip: u32,
     /// The frame's next buffer.
     pub(super) next: Option<Box<Buffer>>,
 }
@@ -73,6 +75,7 @@ impl Buffer {
             following,
             list,
             used: 0,
+            skip: 0,
             next: None,
         };
         Ok(try_box(buffer)?)
@@ -91,9 +94,36 @@ impl Buffer {
         unsafe { core::slice::from_raw_parts(self.va.as_ptr(), self.used.min(self.len) as usize) }
     }
 
+    /// Notes that the device has written `used` bytes.
+    pub(super) fn fill(&mut self, used: u32) {
+        (self.used, self.skip) = (used, 0);
+    }
+
+    /// Takes an IEEE 802.1Q tag out of the frame, and gives its control information.
+    ///
+    /// Tags are removed from all frames that are indicated, whatever the adapter does with their
+    /// contents (Microsoft Learn, "Standardized INF Keywords for Network Devices",
+    /// *PriorityVLANTag).
+    pub(super) fn take_tag(&mut self) -> Option<u16> {
+        /// The two addresses, which move up.
+        const ADDRESSES: usize = 12;
+        const TAG: u32 = 4;
+        let frame = self.bytes().get(HEADER_LEN..)?;
+        let [.., 0x81, 0x00, high, low] = *frame.first_chunk::<{ ADDRESSES + TAG as usize }>()?
+        else {
+            return None;
+        };
+        let start = self.va.as_ptr().wrapping_add(HEADER_LEN);
+        // SAFETY: the sixteen bytes were in range just now; the buffer is ours.
+        unsafe { start.copy_to(start.wrapping_add(TAG as usize), ADDRESSES) };
+        self.skip = TAG;
+        Some(u16::from_be_bytes([high, low]))
+    }
+
     /// The frame's bytes, piece by piece.
     pub(super) fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        let first = self.bytes().get(HEADER_LEN..).unwrap_or_default();
+        let start = HEADER_LEN.saturating_add(self.skip as usize);
+        let first = self.bytes().get(start..).unwrap_or_default();
         let rest = core::iter::successors(self.next.as_deref(), |buffer| buffer.next.as_deref());
         core::iter::once(first).chain(rest.map(Self::bytes))
     }
@@ -117,7 +147,7 @@ impl Buffer {
         let chain = self.link_following();
         let here = self.used.saturating_sub(HEADER_LEN as u32);
         self.first.set(here, chain);
-        let (list, mdl) = (self.list, self.first.as_ptr());
+        let (list, mdl, skip) = (self.list, self.first.as_ptr(), self.skip);
         // SAFETY: the buffer owns its list, which nobody else has at the moment.
         let mut list = unsafe { Nbl::<Own>::from_raw(list) };
         if let Some(frame) = list.frames().next() {
@@ -128,7 +158,7 @@ impl Buffer {
                 fields.DataOffset,
                 fields.CurrentMdlOffset,
                 fields.DataLength,
-            ) = (0, 0, len);
+            ) = (skip, skip, len);
         }
         let fields = list.fields_mut();
         fields.SourceHandle = if cfg!(mutant = "forget_source_handle") {

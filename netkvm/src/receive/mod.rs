@@ -166,7 +166,7 @@ impl Receive {
         let Some((mut head, used)) = state.queue.pop_used().map_err(|_| ())? else {
             return Ok(None);
         };
-        head.used = used;
+        head.fill(used);
         let header = NetHeader::parse(head.bytes());
         let Some(header) = header else {
             return Ok(Some(head));
@@ -182,7 +182,7 @@ impl Receive {
         {
             // A device makes all buffers of a frame used at once (virtio 1.2, 5.1.6.4).
             let (mut buffer, used) = state.queue.pop_used().map_err(|_| ())?.ok_or(())?;
-            buffer.used = used;
+            buffer.fill(used);
             *place = Some(buffer);
         }
         for mut buffer in others.into_iter().flatten().rev() {
@@ -203,8 +203,8 @@ impl Receive {
     ) {
         let mut wanted = Chain::empty();
         let mut back = Returning::default();
-        for frame in frames.iter_mut().filter_map(Option::take) {
-            if self.counts(adapter, &frame) {
+        for mut frame in frames.iter_mut().filter_map(Option::take) {
+            if self.counts(adapter, &mut frame) {
                 wanted.push(frame.into_list(adapter.handle()));
             } else {
                 back.push(frame);
@@ -234,7 +234,9 @@ impl Receive {
     }
 
     /// Whether a frame is sound, wanted, and not one that the VF brings too.
-    fn counts(&self, adapter: &Adapter, frame: &Buffer) -> bool {
+    fn counts(&self, adapter: &Adapter, frame: &mut Buffer) -> bool {
+        // A tag without a VLAN says the priority only; the adapter is in no VLAN.
+        let vlan = frame.take_tag().map_or(0, |tag| tag & 0xfff);
         let len = frame.frame_len();
         let Some(addresses) = frame.addresses() else {
             adapter.statistics().count(|at| at.received.error());
@@ -244,7 +246,8 @@ impl Receive {
             adapter.statistics().count(|at| at.received.error());
             return false;
         }
-        adapter.wants(addresses.destination)
+        vlan == 0
+            && adapter.wants(addresses.destination)
             && adapter.pair().accept(Path::Virtio, addresses, || {
                 let mut digest = Digest::new();
                 frame.pieces().for_each(|piece| digest.add(piece));
