@@ -99,8 +99,7 @@ macro_rules! accessors {
                     let wide: u32;
                     core::arch::asm!($arm_load, out(reg) wide, in(reg) register,
                         options(nostack, preserves_flags));
-                    #[expect(clippy::unnecessary_cast, reason = "needed for the narrower registers")]
-                    { value = wide as $int; }
+                    value = wide as $int;
                 }
                 value
             }

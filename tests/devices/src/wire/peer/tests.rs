@@ -1,7 +1,8 @@
 //! Two hosts at one switch.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sha2::{Digest, Sha256};
 
@@ -71,6 +72,52 @@ impl Pair {
         };
         self.left.with(|stack, _| stack.connect(RIGHT, PORT, plan))
     }
+}
+
+/// A source that gives a byte only now and then.
+struct Hesitant {
+    bytes: Pattern,
+    ready: Arc<AtomicBool>,
+}
+
+impl Read for Hesitant {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.ready.swap(false, Ordering::Relaxed) {
+            self.bytes.read(&mut buffer[..1])
+        } else {
+            Err(ErrorKind::WouldBlock.into())
+        }
+    }
+}
+
+#[test]
+fn a_source_that_would_block_is_asked_again_at_the_next_poll() {
+    let pair = Pair::new();
+    let ready = Arc::new(AtomicBool::new(false));
+    let source = Hesitant {
+        bytes: Pattern(0),
+        ready: Arc::clone(&ready),
+    };
+    let plan = StreamPlan::Exchange {
+        source: Box::new(source),
+        send: 3,
+        receive: 3,
+    };
+    pair.right.with(|stack, _| stack.listen(PORT, StreamPlan::Echo));
+    let id = pair.left.with(|stack, _| stack.connect(RIGHT, PORT, plan));
+    for sent in 0..3 {
+        pair.clock.advance(SECOND);
+        let report = pair.left.inspect(|stack| stack.stream(id));
+        assert_eq!((report.state, report.sent), (StreamState::Open, sent));
+        ready.store(true, Ordering::Relaxed);
+        pair.left.with(|_, _| ());
+    }
+
+    pair.clock.advance(30 * SECOND);
+
+    let report = pair.left.inspect(|stack| stack.stream(id));
+    assert!(report.is_finished(), "{report:?}");
+    assert_eq!(report.received_sha256, pattern_digest(3));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A TCP connection with a plan: what to send, what to expect, and the digests of both.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::net::Ipv4Addr;
 
 use sha2::{Digest, Sha256};
@@ -10,7 +10,8 @@ use smoltcp::time::Duration;
 
 use super::StackConfig;
 
-/// Where bytes to send come from.
+/// Where bytes to send come from. A read that fails with [`ErrorKind::WouldBlock`] means that there
+/// is nothing to send yet; the owner of the stack polls it when there may be.
 pub type ByteSource = Box<dyn Read + Send>;
 
 /// What an end of a connection does.
@@ -247,12 +248,15 @@ impl Stream {
                 match source.read(room) {
                     Ok(len) => {
                         self.sent_digest.update(&room[..len]);
-                        (len, Ok(len))
+                        (len, Ok(Some(len)))
                     }
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => (0, Ok(None)),
                     Err(error) => (0, Err(error.to_string())),
                 }
             });
-            let len = read.map_err(|error| error.to_string())??;
+            let Some(len) = read.map_err(|error| error.to_string())?? else {
+                return Ok(());
+            };
             if len == 0 {
                 return Err(format!("the source ended {left} bytes early"));
             }
@@ -279,7 +283,10 @@ impl Stream {
             StreamPlan::Echo | StreamPlan::Sink => ended,
             StreamPlan::Exchange { send, .. } => self.sent == *send,
         };
-        if all_given {
+        // The FIN goes alone, when all data are acknowledged: with data before it, smoltcp 0.14
+        // takes a retransmission of the two for old if the data had arrived, and neither end gets
+        // any further.
+        if all_given && socket.send_queue() == 0 {
             socket.close();
         }
         if !ended {

@@ -1,0 +1,80 @@
+//! Suite `unit`: formatting, clippy, the rules of the house, and the tests of each crate on the
+//! build machine.
+
+use anyhow::Result;
+
+use super::tally::Tally;
+use crate::driver::{self, Arch};
+use crate::lints;
+use crate::workspace::{self, Workspace};
+
+/// Runs the suite.
+///
+/// # Errors
+///
+/// A part of the toolchain is missing and can't be added.
+pub(super) fn run(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
+    workspace::require_component("fmt", "rustfmt")?;
+    workspace::require_component("clippy", "clippy")?;
+    let format = workspace.cargo("fmt").args(["--all", "--check"]);
+    tally.check("formatting", format.run());
+    house_rules(workspace, tally);
+    clippy(workspace, tally);
+    for arch in Arch::ALL {
+        workspace::require_target(arch.target())?;
+        kernel_clippy(workspace, tally, arch);
+    }
+    tests(workspace, tally);
+    Ok(())
+}
+
+fn house_rules(workspace: &Workspace, tally: &mut Tally) {
+    for lint in lints::ALL {
+        let result = (lint.find)(workspace).and_then(|findings| {
+            anyhow::ensure!(findings.is_empty(), "{}", findings.join("\n"));
+            Ok(())
+        });
+        tally.check(lint.name, result);
+    }
+}
+
+/// Everything that builds on this machine; the driver itself is for Windows only.
+fn clippy(workspace: &Workspace, tally: &mut Tally) {
+    let command = workspace
+        .cargo("clippy")
+        .args(["--workspace", "--exclude", driver::PACKAGE, "--all-targets"])
+        .args(["--", "-D", "warnings"]);
+    tally.check("clippy", command.run());
+}
+
+/// The crates of the image as the image has them. The release profile is the one that aborts on
+/// panic, which a crate without `std` needs.
+fn kernel_clippy(workspace: &Workspace, tally: &mut Tally, arch: Arch) {
+    let mut command = workspace
+        .cargo("clippy")
+        .args(["--release", "--target", arch.target()]);
+    for package in lints::KERNEL {
+        command = command.args(["--package", package]);
+    }
+    let name = format!("clippy for {}", arch.target());
+    tally.check(&name, command.args(["--", "-D", "warnings"]).run());
+}
+
+fn tests(workspace: &Workspace, tally: &mut Tally) {
+    let all = workspace
+        .cargo("test")
+        .args([
+            "--workspace",
+            "--exclude",
+            driver::PACKAGE,
+            "--exclude",
+            "scenarios",
+        ])
+        .arg("--no-fail-fast");
+    tally.cargo_test("tests of the crates", all);
+    // The other tests of `scenarios` run the image: suite `host`.
+    let report = workspace
+        .cargo("test")
+        .args(["--package", "scenarios", "--lib"]);
+    tally.cargo_test("tests of the report", report);
+}
