@@ -122,8 +122,12 @@ unsafe extern "efiapi" fn oid_request(
     }
 }
 
-/// Requests that we hold are at the VF's miniport, which answers within NDIS's own limits.
-unsafe extern "efiapi" fn cancel_oid_request(_context: NDIS_HANDLE, _request_id: *mut c_void) {}
+unsafe extern "efiapi" fn cancel_oid_request(context: NDIS_HANDLE, request_id: *mut c_void) {
+    // SAFETY: an adapter context.
+    if let Some(adapter) = unsafe { adapter(context) } {
+        adapter.pair().cancel_request(request_id);
+    }
+}
 
 unsafe extern "efiapi" fn send(
     context: NDIS_HANDLE,

@@ -91,6 +91,13 @@ pub(crate) struct Switch {
     pub(crate) under_way: bool,
 }
 
+/// A request that NDIS made of us, and ours to the VF that follows it, by their identifiers.
+#[derive(Clone, Copy)]
+pub(crate) struct Forwarding {
+    pub(crate) original: usize,
+    pub(crate) own: usize,
+}
+
 /// Sends that wait for a switch to finish.
 struct Held {
     /// Sends that the VF gave back: older than all that wait.
@@ -114,6 +121,8 @@ pub struct Pair {
     held: SpinLock<Held>,
     copies: SpinLock<Copies>,
     cancelled: SpinLock<[usize; CANCELS]>,
+    /// The request of NDIS's that the VF is at.
+    pub(crate) forwarding: SpinLock<Option<Forwarding>>,
     pub(crate) engine: PassiveLock<Engine>,
     /// Looks at whether the VF should take over.
     pub(crate) takeover: Later<Work<Pair>>,
@@ -160,6 +169,7 @@ impl Pair {
             }),
             copies: SpinLock::new(Copies::new()),
             cancelled: SpinLock::new([0; CANCELS]),
+            forwarding: SpinLock::new(None),
             engine: PassiveLock::uninitialized(Engine::new()),
             takeover: Later::empty(),
             stable: Later::empty(),

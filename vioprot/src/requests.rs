@@ -13,7 +13,7 @@ use ndis_sys as sys;
 use sys::{NDIS_OID_REQUEST, NDIS_STATUS};
 
 use crate::binding::Binding;
-use crate::pair::Pair;
+use crate::pair::{Forwarding, Pair};
 
 /// A set that we originate. The request comes first: NDIS hands its address back.
 #[repr(C)]
@@ -116,6 +116,7 @@ pub(crate) unsafe fn completed(request: NonNull<NDIS_OID_REQUEST>, status: NDIS_
             let own = unsafe { Box::from_raw(own.as_ptr()) };
             // SAFETY: the request holds a reference of the pair's `tx`, which the pair outlives.
             let pair = unsafe { pair.as_ref() };
+            pair.note_forwarding(None);
             pair.upper().request_done(original);
             pair.forwarded(own.oid(), status);
         }
@@ -148,15 +149,40 @@ impl Pair {
             return false;
         };
         let own = Box::leak(own);
+        self.note_forwarding(Some(Forwarding {
+            // SAFETY: NDIS's request lives until we complete it.
+            original: unsafe { original.as_ref() }.RequestId.addr(),
+            own: own.request.RequestId.addr(),
+        }));
         // SAFETY: the binding is open; the request lives until `completed` frees it.
         let status = unsafe { sys::NdisOidRequest(binding.handle(), &raw mut own.request) };
         if status == sys::NDIS_STATUS_PENDING {
             return true;
         }
+        self.note_forwarding(None);
         // SAFETY: NDIS is done with the request, and there will be no completion.
         drop(unsafe { Box::from_raw(own) });
         self.forwarded(oid, status);
         false
+    }
+
+    /// Serves MiniportCancelOidRequest: lets the VF give up the request that follows the one with
+    /// this identifier, if it is at it. IRQL <= DISPATCH_LEVEL.
+    pub fn cancel_request(&self, id: usize) {
+        // SAFETY: IRQL <= DISPATCH_LEVEL, by contract; a leaf lock.
+        let forwarding = *unsafe { self.forwarding.lock() };
+        if let Some(forwarding) = forwarding.filter(|forwarding| forwarding.original == id) {
+            self.with_vf(|binding| {
+                let own = ptr::without_provenance_mut(forwarding.own);
+                // SAFETY: the binding is open; NDIS ignores an identifier that is not pending.
+                unsafe { sys::NdisCancelOidRequest(binding.handle(), own) };
+            });
+        }
+    }
+
+    fn note_forwarding(&self, forwarding: Option<Forwarding>) {
+        // SAFETY: requests come and end at IRQL <= DISPATCH_LEVEL; a leaf lock.
+        *unsafe { self.forwarding.lock() } = forwarding;
     }
 
     /// The VF has answered a set passed on to it.

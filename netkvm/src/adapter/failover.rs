@@ -35,6 +35,12 @@ impl PairOrNone<'_> {
         }
     }
 
+    pub(crate) fn cancel_request(&self, id: *mut c_void) {
+        if let Some(pair) = self.0 {
+            pair.cancel_request(id.addr());
+        }
+    }
+
     pub(crate) fn accept(
         &self,
         from: vioprot::copies::Path,
