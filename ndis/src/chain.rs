@@ -380,7 +380,8 @@ mod tests {
             .map(|list| list.as_ptr().cast_const())
             .collect();
         assert_eq!(popped, addresses);
-        assert!(front.is_empty() && front.len() == 0);
+        assert!(front.is_empty());
+        assert_eq!(front.into_raw(), (ptr::null_mut(), 0));
     }
 
     #[test]

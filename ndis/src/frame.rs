@@ -173,7 +173,7 @@ mod tests {
         let mut next = ptr::null_mut();
         for (mdl, bytes) in mdls.iter_mut().zip(bytes).rev() {
             mdl.Next = next;
-            mdl.MdlFlags = sys::MDL_SOURCE_IS_NONPAGED_POOL as i16;
+            mdl.MdlFlags = sys::MDL_SOURCE_IS_NONPAGED_POOL;
             mdl.MappedSystemVa = bytes.as_ptr().cast_mut().cast();
             mdl.ByteCount = bytes.len() as u32;
             next = ptr::from_mut(mdl);

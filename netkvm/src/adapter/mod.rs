@@ -359,8 +359,8 @@ unsafe fn complete(miniport: sys::NDIS_HANDLE, sends: Chain<ToComplete>) {
             sys::KeLowerIrql(old);
         } else if cfg!(mutant = "complete_twice") {
             let (head, _) = sends.into_raw();
-            Chain::<ToComplete>::from_raw(head).complete(miniport, false);
-            Chain::<ToComplete>::from_raw(head).complete(miniport, false);
+            sys::NdisMSendNetBufferListsComplete(miniport, head, 0);
+            sys::NdisMSendNetBufferListsComplete(miniport, head, 0);
         } else {
             sends.complete(miniport, false);
         }

@@ -143,7 +143,7 @@ fn link(workspace: &Workspace, args: &BuildArgs) -> Result<PathBuf> {
         cargo = cargo
             .env("CARGO_PROFILE_RELEASE_LTO", "off")
             .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
-            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
+            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2")
             .env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only");
     }
     cargo

@@ -103,7 +103,8 @@ fn a_source_that_would_block_is_asked_again_at_the_next_poll() {
         send: 3,
         receive: 3,
     };
-    pair.right.with(|stack, _| stack.listen(PORT, StreamPlan::Echo));
+    pair.right
+        .with(|stack, _| stack.listen(PORT, StreamPlan::Echo));
     let id = pair.left.with(|stack, _| stack.connect(RIGHT, PORT, plan));
     for sent in 0..3 {
         pair.clock.advance(SECOND);

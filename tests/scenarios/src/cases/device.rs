@@ -1,0 +1,134 @@
+//! A virtio device that breaks the rules. The driver stays up, or does not start and says why.
+
+use anyhow::{Result, bail, ensure};
+use devices::virtio_net::{Fault, QueueRole};
+use ndis_host::{pnp, sched};
+
+use super::steps::{
+    LONG, PATIENCE_NS, events_with, expect_event, expect_link_stayed, reason, start_on_vf,
+};
+use crate::world::{AdapterOptions, SECOND_NS, World};
+
+/// A used element that names no buffer of the driver's: beyond the ring, or one that is back.
+pub(super) fn device_used_id(world: &mut World) -> Result<()> {
+    let role = any_queue();
+    let fault = if sched::chance(2) {
+        Fault::UsedIdOutOfRange(role)
+    } else {
+        Fault::UsedIdTwice(role)
+    };
+    breaks(world, fault, event_of(role))
+}
+
+/// A used element that claims more bytes than the buffer has. A transmit queue's used length means
+/// nothing (virtio 1.2, 2.7.8), so there it is the receive queue.
+pub(super) fn device_used_length(world: &mut World) -> Result<()> {
+    let fault = Fault::UsedLengthTooLong(QueueRole::Receive);
+    breaks(world, fault, reason::RECEIVE_RING_BROKEN)
+}
+
+/// A header that claims to spread over no buffer, or over more than there are.
+pub(super) fn device_num_buffers(world: &mut World) -> Result<()> {
+    let fault = if sched::chance(2) {
+        Fault::NumBuffersZero
+    } else {
+        Fault::NumBuffersHuge
+    };
+    breaks(world, fault, reason::RECEIVE_RING_BROKEN)
+}
+
+/// The device asks for a reset while the VF carries: nobody above notices.
+pub(super) fn device_breaks_under_vf(world: &mut World) -> Result<()> {
+    start_on_vf(world)?;
+    let traffic = world.start_traffic(LONG);
+    world.wait_for_bytes(traffic, LONG / 2, PATIENCE_NS)?;
+    world.adapter().control.break_down("the scenario says so");
+    wait_for_event(world, reason::NEEDS_RESET)?;
+    world.finish_traffic(traffic, PATIENCE_NS)?;
+    expect_link_stayed(world)
+}
+
+/// A capability that points outside of its BAR: no start.
+pub(super) fn device_capability(world: &mut World) -> Result<()> {
+    does_not_start(world, Fault::CapabilityOutsideBar, reason::NO_TRANSPORT)
+}
+
+/// A device that never resets: the halt is clean, and the next start fails until it does.
+pub(super) fn device_never_resets(world: &mut World) -> Result<()> {
+    start_alone(world)?;
+    let traffic = world.start_traffic(LONG);
+    world.wait_for_bytes(traffic, LONG / 2, PATIENCE_NS)?;
+    traffic.abort(&world.tcpip, &world.peer);
+    let adapter = world.adapter();
+    adapter.control.inject(Fault::NeverResets);
+    pnp::disable_device(adapter.device);
+    starts_only_without_faults(world, reason::NO_RESET)
+}
+
+/// A device that does not take the driver's features: no start.
+pub(super) fn device_features_refused(world: &mut World) -> Result<()> {
+    does_not_start(world, Fault::FeaturesRefused, reason::NO_FEATURES)
+}
+
+/// Injects a fault under traffic: the driver says so, gives the device up, and gives all NBLs back.
+fn breaks(world: &mut World, fault: Fault, event: u32) -> Result<()> {
+    start_alone(world)?;
+    let traffic = world.start_traffic(LONG);
+    world.wait_for_bytes(traffic, LONG / 4, PATIENCE_NS)?;
+    world.adapter().control.inject(fault);
+    wait_for_event(world, event)?;
+    let tcpip = world.tcpip.clone();
+    world.wait_for("the link to go down", 10 * SECOND_NS, move || {
+        !tcpip.link_up()
+    })?;
+    let tcpip = world.tcpip.clone();
+    world.wait_for("all NBLs", 10 * SECOND_NS, move || tcpip.is_idle())?;
+    let said = events_with(event);
+    ensure!(said == 1, "the driver said it {said} times");
+    traffic.abort(&world.tcpip, &world.peer);
+    Ok(())
+}
+
+fn does_not_start(world: &mut World, fault: Fault, event: u32) -> Result<()> {
+    world.add_adapter(&AdapterOptions::default())?;
+    world.adapter().control.inject(fault);
+    starts_only_without_faults(world, event)
+}
+
+/// The adapter does not start and says why; without the fault it starts, so nothing was left behind.
+fn starts_only_without_faults(world: &World, event: u32) -> Result<()> {
+    if world.start_adapter().is_ok() {
+        bail!("the adapter starts in spite of the device's fault");
+    }
+    expect_event(event, None)?;
+    world.adapter().control.lift_faults();
+    world.start_adapter()?;
+    world.wait_for_link(SECOND_NS)
+}
+
+fn start_alone(world: &mut World) -> Result<()> {
+    world.add_adapter(&AdapterOptions::default())?;
+    world.start_adapter()?;
+    world.wait_for_link(SECOND_NS)
+}
+
+fn wait_for_event(world: &World, event: u32) -> Result<()> {
+    world.wait_for("the event log entry", 10 * SECOND_NS, move || {
+        events_with(event) > 0
+    })
+}
+
+fn any_queue() -> QueueRole {
+    if sched::chance(2) {
+        QueueRole::Receive
+    } else {
+        QueueRole::Transmit
+    }
+}
+
+fn event_of(role: QueueRole) -> u32 {
+    match role {
+        QueueRole::Receive => reason::RECEIVE_RING_BROKEN,
+        QueueRole::Transmit => reason::TRANSMIT_RING_BROKEN,
+    }
+}

@@ -1,0 +1,119 @@
+//! Named scenarios: each is one life of the machine, and passes or names what went wrong.
+//!
+//! Whatever else a case looks at, it passes only if the judge has found no breach by the time that
+//! the driver is unloaded, no memory is left, and the device was not misused.
+
+mod adapter;
+mod device;
+mod failover;
+mod loading;
+mod standby;
+mod steps;
+mod unfit_vf;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail, ensure};
+
+use crate::world::{World, WorldOptions};
+
+/// What a case starts from.
+struct Setup {
+    seed: u64,
+    image: PathBuf,
+}
+
+enum Case {
+    /// Runs in a world whose driver is loaded, and is unloaded afterwards.
+    InWorld(fn(&mut World) -> Result<()>),
+    /// Starts the machine itself.
+    Bare(fn(&Setup) -> Result<()>),
+}
+
+use Case::{Bare, InWorld};
+
+const CASES: [(&str, Case); 27] = [
+    ("boot", InWorld(adapter::boot)),
+    ("pause_storm", InWorld(adapter::pause_storm)),
+    ("disable_enable", InWorld(adapter::disable_enable)),
+    ("adapter_surprise", InWorld(adapter::adapter_surprise)),
+    (
+        "keyword_out_of_range",
+        InWorld(adapter::keyword_out_of_range),
+    ),
+    ("boot_standby_grace", InWorld(standby::boot_standby_grace)),
+    (
+        "no_vioprot_link_down",
+        InWorld(standby::no_vioprot_link_down),
+    ),
+    (
+        "uninstall_vioprot_live",
+        InWorld(standby::uninstall_vioprot_live),
+    ),
+    ("vf_first", InWorld(failover::vf_first)),
+    ("vf_comes_and_goes", InWorld(failover::vf_comes_and_goes)),
+    ("vf_on_uneven_paths", InWorld(failover::vf_on_uneven_paths)),
+    ("cancelled_sends", InWorld(failover::cancelled_sends)),
+    ("vf_link_flap", InWorld(failover::vf_link_flap)),
+    ("vf_surprise", InWorld(failover::vf_surprise)),
+    ("vf_other_mac", InWorld(unfit_vf::vf_other_mac)),
+    ("second_vf_same_mac", InWorld(unfit_vf::second_vf_same_mac)),
+    ("vf_small_mtu", InWorld(unfit_vf::vf_small_mtu)),
+    ("vf_refuses_filter", InWorld(unfit_vf::vf_refuses_filter)),
+    (
+        "own_adapter_offered",
+        InWorld(unfit_vf::own_adapter_offered),
+    ),
+    ("device_used_id", InWorld(device::device_used_id)),
+    ("device_used_length", InWorld(device::device_used_length)),
+    ("device_num_buffers", InWorld(device::device_num_buffers)),
+    (
+        "device_breaks_under_vf",
+        InWorld(device::device_breaks_under_vf),
+    ),
+    ("device_capability", InWorld(device::device_capability)),
+    ("device_never_resets", InWorld(device::device_never_resets)),
+    (
+        "device_features_refused",
+        InWorld(device::device_features_refused),
+    ),
+    ("truncated_image", Bare(loading::truncated_image)),
+];
+
+/// Names of all cases.
+pub const NAMES: [&str; CASES.len()] = {
+    let mut names = [""; CASES.len()];
+    let mut at = 0;
+    while at < CASES.len() {
+        names[at] = CASES[at].0;
+        at += 1;
+    }
+    names
+};
+
+/// Runs the case `name` in this process, which can run only one.
+///
+/// # Errors
+///
+/// There is no such case, or the driver did not pass; why.
+pub fn run(name: &str, seed: u64, image: &Path) -> Result<()> {
+    let Some((_, case)) = CASES.iter().find(|(known, _)| *known == name) else {
+        bail!("there is no such case; there are: {}", NAMES.join(", "));
+    };
+    let setup = Setup {
+        seed,
+        image: image.to_owned(),
+    };
+    match case {
+        InWorld(case) => run_in_world(&setup, *case),
+        Bare(case) => case(&setup),
+    }
+}
+
+fn run_in_world(setup: &Setup, case: fn(&mut World) -> Result<()>) -> Result<()> {
+    let mut world = World::start(&WorldOptions::new(setup.seed, &setup.image))?;
+    case(&mut world).inspect_err(|_| eprint!("{}", world.describe()))?;
+    let ending = world.finish();
+    ensure!(ending.is_clean(), "{ending}");
+    Ok(())
+}

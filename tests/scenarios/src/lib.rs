@@ -1,0 +1,15 @@
+//! Scenarios that the driver image has to pass.
+//!
+//! | module | what it has |
+//! |---|---|
+//! | [`world`] | the machine around the driver, built from a seed |
+//! | [`migration`] | the migration, the project's main scenario |
+//! | [`cases`] | all other scenarios, by name |
+//! | [`report`] | what a migration found, and how it is told |
+//! | [`args`] | the command line of the migration |
+
+pub mod args;
+pub mod cases;
+pub mod migration;
+pub mod report;
+pub mod world;

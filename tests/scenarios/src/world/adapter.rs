@@ -1,0 +1,149 @@
+//! The adapter under test: an embedded virtio-net device.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Result, anyhow};
+use devices::virtio_net::{
+    DeviceCounters, DeviceEvent, VirtioNet, VirtioNetConfig, VirtioNetControl, feature,
+};
+use ndis_host::ndis::{AdapterReport, adapter_report};
+use ndis_host::pnp::{self, DeviceId};
+use ndis_host::registry::Value;
+
+use super::{GUEST_MAC, SECOND_NS, World, borrowed, machine};
+
+/// What the adapter is made with.
+#[derive(Clone, Debug, Default)]
+pub struct AdapterOptions {
+    /// The device is a standby (`failover=on`).
+    pub standby: bool,
+    /// Registry values over the INF's defaults.
+    pub settings: Vec<(String, Value)>,
+}
+
+impl AdapterOptions {
+    /// A standby with the INF's defaults.
+    #[must_use]
+    pub fn standby() -> Self {
+        Self {
+            standby: true,
+            settings: Vec::new(),
+        }
+    }
+
+    /// With another registry value.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: Value) -> Self {
+        self.settings.push((name.to_owned(), value));
+        self
+    }
+}
+
+/// The virtio-net device and its PnP device.
+pub struct Adapter {
+    /// The PnP device.
+    pub device: DeviceId,
+    /// The emulated device, from the outside.
+    pub control: VirtioNetControl,
+    /// The driver has taken STANDBY, so that the VF may be plugged.
+    negotiated: Arc<AtomicBool>,
+}
+
+impl Adapter {
+    /// Frames that the device carried, both ways.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        let DeviceCounters { rx, tx, .. } = self.control.counters();
+        rx.frames + tx.frames
+    }
+
+    /// What NDIS knows of it, while it is initialised.
+    #[must_use]
+    pub fn report(&self) -> Option<AdapterReport> {
+        adapter_report(pnp::adapter(self.device)?)
+    }
+
+    /// How often NDIS was told that its link is down, since the driver first said it is up.
+    #[must_use]
+    pub fn link_downs(&self) -> u64 {
+        self.report().map_or(0, |report| {
+            let since_up = report.link_history.iter().skip_while(|(_, up)| !up);
+            since_up.filter(|(_, up)| !up).count() as u64
+        })
+    }
+}
+
+impl World {
+    /// Adds the adapter to the machine; it is not started.
+    ///
+    /// # Errors
+    ///
+    /// The INF does not know the device.
+    pub fn add_adapter(&mut self, options: &AdapterOptions) -> Result<()> {
+        let config = VirtioNetConfig::new(GUEST_MAC);
+        let config = if options.standby {
+            config.with(feature::STANDBY)
+        } else {
+            config
+        };
+        let negotiated = Arc::new(AtomicBool::new(false));
+        let noted = Arc::clone(&negotiated);
+        let mut control = None;
+        let inf = machine::adapter_inf()?;
+        let device =
+            pnp::add_pci_device(self.driver, &inf, &borrowed(&options.settings), |host| {
+                let events = move |event| {
+                    if matches!(event, DeviceEvent::FailoverNegotiated) {
+                        noted.store(true, Ordering::Release);
+                    }
+                };
+                let (function, handle) = VirtioNet::new(config, host, Box::new(events));
+                control = Some(handle);
+                Box::new(function)
+            })?;
+        let control = control.ok_or_else(|| anyhow!("pnp did not build the device"))?;
+        control.connect(
+            self.switch
+                .add_port("standby", self.standby_port, control.wire_sink()),
+        );
+        self.adapter = Some(Adapter {
+            device,
+            control,
+            negotiated,
+        });
+        Ok(())
+    }
+
+    /// Starts the adapter and waits for its binds.
+    ///
+    /// # Errors
+    ///
+    /// MiniportInitializeEx fails.
+    pub fn start_adapter(&self) -> Result<()> {
+        pnp::start_device(self.adapter().device)
+            .map_err(|status| anyhow!("the adapter does not start: {status:#010x}"))?;
+        pnp::settle();
+        Ok(())
+    }
+
+    /// Pulls the virtio device out without notice.
+    pub fn pull_adapter(&mut self) {
+        if let Some(adapter) = self.adapter.take() {
+            pnp::surprise_remove_device(adapter.device);
+            self.misuses.extend(adapter.control.misuses());
+        }
+    }
+
+    /// Waits until the device allows the VF to be plugged.
+    ///
+    /// # Errors
+    ///
+    /// The driver does not take STANDBY within a second.
+    pub fn wait_for_failover(&self) -> Result<()> {
+        let negotiated = Arc::clone(&self.adapter().negotiated);
+        self.wait_for("the negotiation of STANDBY", SECOND_NS, move || {
+            negotiated.load(Ordering::Acquire)
+        })
+    }
+}

@@ -1,0 +1,232 @@
+//! The machine around the driver image, built from a seed.
+//!
+//! ```text
+//!    TCP/IP (guest)
+//!       |
+//!    netkvm.sys -------- vioprot
+//!       |                   |
+//!    virtio-net             VF                  peer
+//!       | "standby"         | "vf"              | "peer"
+//!    ===+===================+===================+=== switch
+//! ```
+//!
+//! A [`World`] is driven from one thread, at PASSIVE. Everything that the contract leaves open and
+//! that a scenario doesn't fix comes from the seed: the number of CPUs, latencies, orders.
+
+mod adapter;
+mod describe;
+mod finish;
+mod hosts;
+mod machine;
+mod primary;
+mod protocols;
+mod traffic;
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use devices::wire::{MacAddress, Peer, PortConfig, Switch};
+use ndis_host::ntoskrnl::OsVersion;
+use ndis_host::pnp::{self, DriverId, ProtocolId};
+use ndis_host::registry::Value;
+use ndis_host::sched;
+use neighbours::clock::HostClock;
+use neighbours::ledgers::Ledgers;
+use neighbours::tcpip::TcpIp;
+
+pub use adapter::{Adapter, AdapterOptions};
+pub use finish::Ending;
+pub use primary::{Primary, VfPlug, WithdrawalTimes, frames as vf_frames};
+pub use traffic::{Traffic, TrafficReport};
+
+/// A millisecond of virtual time.
+pub const MILLISECOND_NS: u64 = 1_000_000;
+/// A second of virtual time.
+pub const SECOND_NS: u64 = 1_000 * MILLISECOND_NS;
+
+/// The adapter's MAC address, and so the VF's.
+pub const GUEST_MAC: MacAddress = [0x52, 0x54, 0x00, 0x4e, 0x4b, 0x01];
+const PEER_MAC: MacAddress = [0x52, 0x54, 0x00, 0x4e, 0x4b, 0xfe];
+/// The guest's address.
+pub const GUEST_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 168, 7, 1);
+/// The peer's address.
+pub const PEER_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 168, 7, 2);
+
+/// Starts the machine without anything in it. Once per process; the caller becomes the machine's
+/// first thread.
+///
+/// # Errors
+///
+/// There is no memory for it.
+pub fn start_machine(options: &WorldOptions) -> Result<()> {
+    machine::start(options)
+}
+
+/// What a world is made of.
+#[derive(Clone, Debug)]
+pub struct WorldOptions {
+    /// Decides everything that is left to chance.
+    pub seed: u64,
+    /// The driver image.
+    pub image: PathBuf,
+    /// Which Windows the machine runs.
+    pub os: OsVersion,
+}
+
+impl WorldOptions {
+    /// The oldest supported Windows.
+    #[must_use]
+    pub fn new(seed: u64, image: impl Into<PathBuf>) -> Self {
+        Self {
+            seed,
+            image: image.into(),
+            os: OsVersion::BASELINE,
+        }
+    }
+}
+
+/// The machine, with the driver loaded.
+pub struct World {
+    seed: u64,
+    clock: Arc<HostClock>,
+    switch: Arc<Switch>,
+    /// Of the adapter.
+    standby_port: PortConfig,
+    /// Of its VFs.
+    vf_port: PortConfig,
+    driver: DriverId,
+    adapter: Option<Adapter>,
+    vioprot: Option<ProtocolId>,
+    primary: Option<Primary>,
+    /// VFs that were plugged so far.
+    plugged: u32,
+    /// What the driver did to devices that are gone.
+    misuses: Vec<String>,
+    /// TCP/IP above the adapter.
+    pub tcpip: Arc<TcpIp>,
+    tcpip_component: Option<ProtocolId>,
+    /// The host at the other end of the wire.
+    pub peer: Arc<Peer>,
+    /// The account of frames between the two.
+    pub ledgers: Arc<Ledgers>,
+}
+
+impl World {
+    /// Starts the machine and loads the driver. Once per process; the caller becomes the
+    /// machine's first thread.
+    ///
+    /// # Errors
+    ///
+    /// The image can't be read or loaded, or its DriverEntry fails.
+    pub fn start(options: &WorldOptions) -> Result<Self> {
+        start_machine(options)?;
+        let driver = pnp::load_driver_file(&options.image, machine::SERVICE)?;
+        let clock = Arc::new(HostClock);
+        let switch = Switch::new(clock.clone());
+        let ledgers = Ledgers::new(GUEST_MAC, "start");
+        let tcpip = hosts::tcpip(options.seed, &ledgers);
+        let peer = hosts::peer(options.seed, clock.clone(), &switch, &ledgers);
+        let guest_port = guest_port();
+        let tcpip_component = pnp::add_native_protocol(neighbours::tcpip::SERVICE, tcpip.clone());
+        Ok(Self {
+            seed: options.seed,
+            clock,
+            switch,
+            standby_port: guest_port,
+            vf_port: guest_port,
+            driver,
+            adapter: None,
+            vioprot: None,
+            primary: None,
+            plugged: 0,
+            misuses: Vec::new(),
+            tcpip,
+            tcpip_component: Some(tcpip_component),
+            peer,
+            ledgers,
+        })
+    }
+
+    /// Makes the adapter's way to the switch and that of its VFs, which are equally long to begin
+    /// with, differ from each other. Before they are plugged.
+    pub fn use_uneven_paths(&mut self) {
+        self.standby_port = guest_port();
+        self.vf_port = guest_port();
+    }
+
+    /// The seed of the run.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The adapter under test.
+    ///
+    /// # Panics
+    ///
+    /// When none was added.
+    #[must_use]
+    pub fn adapter(&self) -> &Adapter {
+        self.adapter
+            .as_ref()
+            .expect("the scenario has added its adapter")
+    }
+
+    /// The VF, while it is plugged.
+    #[must_use]
+    pub fn primary(&self) -> Option<&Primary> {
+        self.primary.as_ref()
+    }
+
+    /// Waits until `ready`, at most `limit_ns`.
+    ///
+    /// # Errors
+    ///
+    /// It did not come about; `what` says what.
+    pub fn wait_for(
+        &self,
+        what: &'static str,
+        limit_ns: u64,
+        ready: impl FnMut() -> bool,
+    ) -> Result<()> {
+        let came = sched::wait(what, ready, Some(limit_ns));
+        ensure!(came, "{what}: not within {} ms", limit_ns / MILLISECOND_NS);
+        Ok(())
+    }
+
+    /// Waits until TCP/IP is bound and sees the adapter's link up.
+    ///
+    /// # Errors
+    ///
+    /// It does not within `limit_ns`.
+    pub fn wait_for_link(&self, limit_ns: u64) -> Result<()> {
+        let tcpip = self.tcpip.clone();
+        self.wait_for("the adapter's link", limit_ns, move || tcpip.is_connected())
+    }
+}
+
+/// Latency of a port, ns: the seed's choice.
+fn latency_ns() -> u64 {
+    const LEAST: u64 = 2_000;
+    const MOST: u64 = 50_000;
+    LEAST + sched::random_below(MOST - LEAST + 1)
+}
+
+/// A port on the guest's side. It has no queue, so that the wire itself lets no frame overtake
+/// another if the ways are equally long.
+fn guest_port() -> PortConfig {
+    PortConfig {
+        latency_ns: latency_ns(),
+        bits_per_second: 0,
+    }
+}
+
+/// Registry settings as pnp takes them.
+fn borrowed(settings: &[(String, Value)]) -> Vec<(&str, Value)> {
+    let pairs = settings.iter();
+    pairs
+        .map(|(name, value)| (name.as_str(), value.clone()))
+        .collect()
+}

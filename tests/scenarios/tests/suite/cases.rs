@@ -1,0 +1,87 @@
+//! Every case, over several seeds.
+
+use scenarios::cases::NAMES;
+
+use crate::process;
+
+const SEEDS: std::ops::RangeInclusive<u64> = 1..=3;
+
+fn passes(name: &str) {
+    let image = process::image();
+    for seed in SEEDS {
+        let ended = process::scenario(name, seed, &image);
+        assert!(
+            ended.status.success(),
+            "{name}, seed {seed}:\n{}",
+            ended.last_words()
+        );
+    }
+}
+
+macro_rules! cases {
+    ($($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                passes(stringify!($name));
+            }
+        )*
+
+        #[test]
+        fn every_case_is_run() {
+            assert_eq!(NAMES.to_vec(), [$(stringify!($name)),*]);
+        }
+    };
+}
+
+cases! {
+    boot
+    pause_storm
+    disable_enable
+    adapter_surprise
+    keyword_out_of_range
+    boot_standby_grace
+    no_vioprot_link_down
+    uninstall_vioprot_live
+    vf_first
+    vf_comes_and_goes
+    vf_on_uneven_paths
+    cancelled_sends
+    vf_link_flap
+    vf_surprise
+    vf_other_mac
+    second_vf_same_mac
+    vf_small_mtu
+    vf_refuses_filter
+    own_adapter_offered
+    device_used_id
+    device_used_length
+    device_num_buffers
+    device_breaks_under_vf
+    device_capability
+    device_never_resets
+    device_features_refused
+    truncated_image
+}
+
+#[test]
+fn an_unknown_case_is_named_with_those_that_there_are() {
+    let ended = process::scenario("no_such_case", 1, &process::image());
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(
+        ended.stderr.contains("there are: boot,"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn an_image_that_is_missing_is_named() {
+    let ended = process::scenario("boot", 1, "no/such/netkvm.sys".as_ref());
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(
+        ended.stderr.contains("no/such/netkvm.sys"),
+        "{}",
+        ended.stderr
+    );
+}
