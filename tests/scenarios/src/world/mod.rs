@@ -76,13 +76,17 @@ pub struct WorldOptions {
 }
 
 impl WorldOptions {
-    /// The oldest supported Windows.
+    /// The oldest supported Windows or the newest, by seed.
     #[must_use]
     pub fn new(seed: u64, image: impl Into<PathBuf>) -> Self {
         Self {
             seed,
             image: image.into(),
-            os: OsVersion::BASELINE,
+            os: if seed.is_multiple_of(2) {
+                OsVersion::NEWEST
+            } else {
+                OsVersion::BASELINE
+            },
         }
     }
 }
