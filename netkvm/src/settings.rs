@@ -13,7 +13,7 @@ struct Keyword {
     max: u32,
 }
 
-// The same ranges and defaults as `inf/netkvm.inf`; a test compares them.
+// The same ranges and defaults as in `inf/netkvm.inf`: `cargo xtask check` compares them.
 const JUMBO_PACKET: Keyword = Keyword {
     name: "*JumboPacket",
     default: 1514,

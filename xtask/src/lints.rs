@@ -4,6 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
+use crate::keywords;
 use crate::workspace::{Dependency, Package, Workspace};
 
 /// A rule of the house.
@@ -14,7 +15,7 @@ pub(crate) struct Lint {
 }
 
 /// The rules.
-pub(crate) const ALL: [Lint; 3] = [
+pub(crate) const ALL: [Lint; 4] = [
     Lint {
         name: "layers",
         find: layers,
@@ -22,6 +23,10 @@ pub(crate) const ALL: [Lint; 3] = [
     Lint {
         name: "lint settings",
         find: lint_settings,
+    },
+    Lint {
+        name: "INF keywords",
+        find: keywords::differences,
     },
     Lint {
         name: "file length",

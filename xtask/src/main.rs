@@ -14,6 +14,7 @@ use crate::migrate::MigrateArgs;
 use crate::workspace::Workspace;
 
 mod driver;
+mod keywords;
 mod lints;
 mod migrate;
 mod suites;
