@@ -87,18 +87,20 @@ impl Statistics {
         })
     }
 
+    fn sum_casts(&self, which: impl Fn(&Counters) -> &[AtomicU64; 3]) -> u64 {
+        self.0.iter().flat_map(which).fold(0u64, |sum, counter| {
+            sum.wrapping_add(counter.load(Ordering::Relaxed))
+        })
+    }
+
     /// Frames received without error.
     pub(crate) fn frames_received(&self) -> u64 {
-        (0..3)
-            .map(|cast| self.sum(|at| at.received.frames.get(cast)))
-            .sum()
+        self.sum_casts(|at| &at.received.frames)
     }
 
     /// Frames sent without error.
     pub(crate) fn frames_sent(&self) -> u64 {
-        (0..3)
-            .map(|cast| self.sum(|at| at.sent.frames.get(cast)))
-            .sum()
+        self.sum_casts(|at| &at.sent.frames)
     }
 
     /// Frames received with an error.

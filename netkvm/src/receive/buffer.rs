@@ -130,7 +130,8 @@ impl Buffer {
 
     /// The frame's length.
     pub(super) fn frame_len(&self) -> usize {
-        self.pieces().map(<[u8]>::len).sum()
+        self.pieces()
+            .fold(0usize, |sum, piece| sum.saturating_add(piece.len()))
     }
 
     pub(super) fn addresses(&self) -> Option<Addresses> {
