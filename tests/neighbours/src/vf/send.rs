@@ -94,18 +94,23 @@ impl Vf {
         self.complete(grouped(unsent, 4), NDIS_STATUS_PAUSED);
     }
 
-    /// The hardware is gone: nothing will be sent any more.
+    /// The hardware is gone: what it had sent is complete, the rest will not be sent any more.
     pub(super) fn abort_all(&self) {
-        let all: Vec<Nbl> = {
+        let done = {
             let mut state = lock(&self.state);
-            state.news.done.clear();
-            state.delayed.clear();
+            let mut done = std::mem::take(&mut state.delayed);
+            done.append(&mut state.news.done);
+            done
+        };
+        self.complete_sent(done);
+        let rest: Vec<Nbl> = {
+            let mut state = lock(&self.state);
             state.sends.queue.clear();
             let open = std::mem::take(&mut state.sends.open);
             open.into_values().map(|open| open.nbl).collect()
         };
-        self.control.count(|c| c.lists_aborted += all.len() as u64);
-        self.complete(grouped(all, 4), NDIS_STATUS_SEND_ABORTED);
+        self.control.count(|c| c.lists_aborted += rest.len() as u64);
+        self.complete(grouped(rest, 4), NDIS_STATUS_SEND_ABORTED);
     }
 
     /// Gives NBLs back, a call for each group. They are out until NDIS has them.
