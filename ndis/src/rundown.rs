@@ -112,11 +112,6 @@ impl Rundown {
         self.report()
     }
 
-    /// Whether references can be taken.
-    pub fn is_open(&self) -> bool {
-        !self.closed.load(Ordering::SeqCst)
-    }
-
     /// How many references are out. Exact when nobody takes or gives at the same time.
     pub fn out(&self) -> u64 {
         let given = self.sum(|counters| &counters.given);

@@ -160,13 +160,14 @@ impl Pair {
             switch.under_way = true;
             self.receives_from.store(FROM_BOTH, Ordering::SeqCst);
         });
-        if self.configure(binding, at).is_ok() {
-            self.move_to(binding, at);
+        if let Ok(generation) = self.configure(binding, at) {
+            self.move_to(binding, generation, at);
         }
         self.switched();
     }
 
-    fn move_to(&self, binding: &Binding, at: &Passive<'_>) {
+    /// `generation` is that of the filters that the VF has.
+    fn move_to(&self, binding: &Binding, generation: u32, at: &Passive<'_>) {
         self.step(|_| {
             self.vf
                 .store(ptr::from_ref(binding).cast_mut(), Ordering::SeqCst);
@@ -186,8 +187,10 @@ impl Pair {
             self.leave_now();
             return;
         }
-        // The filters may have changed while they were set, and nobody forwarded that.
-        self.configure_or_leave(binding, at);
+        if self.upper().filters().generation != generation {
+            // They changed before the VF carried, so nobody forwarded that.
+            self.configure_or_leave(binding, at);
+        }
         self.announce(|frame| self.announce_on_vf(binding, frame));
     }
 
@@ -332,16 +335,19 @@ impl Pair {
         }
     }
 
-    /// Tells the VF what NDIS wants received, until that does not change meanwhile.
-    fn configure(&self, binding: &Binding, at: &Passive<'_>) -> Result<(), Failed> {
+    /// Tells the VF what NDIS wants received, until that does not change meanwhile; says as of
+    /// which generation.
+    fn configure(&self, binding: &Binding, at: &Passive<'_>) -> Result<u32, Failed> {
+        let mut filters = self.upper().filters();
         for _ in 0..MAX_CONFIGURATIONS {
-            let filters = self.upper().filters();
             self.apply(binding, &filters, at)?;
-            if self.upper().filters().generation == filters.generation {
+            let now = self.upper().filters();
+            if now.generation == filters.generation {
                 break;
             }
+            filters = now;
         }
-        Ok(())
+        Ok(filters.generation)
     }
 
     fn apply(&self, binding: &Binding, filters: &Filters, at: &Passive<'_>) -> Result<(), Failed> {

@@ -41,8 +41,8 @@ impl Adapter {
         // SAFETY: called at PASSIVE_LEVEL, whose token is not used inside.
         unsafe {
             raised(|at| {
-                self.transmit.kill(self, status, Some(quiesced), at);
-                self.receive.kill(Some(quiesced), at);
+                self.transmit.kill(self, status, quiesced, at);
+                self.receive.kill(quiesced, at);
             });
         }
     }

@@ -296,16 +296,15 @@ impl Receive {
         }
     }
 
-    /// Uses the device no more; with `quiesced`, takes all buffers from it.
-    pub(crate) fn kill(&self, quiesced: Option<&Quiesced>, at: Dispatch<'_>) {
+    /// Uses the device no more, and takes all buffers from it: `quiesced` proves that it has let go
+    /// of them.
+    pub(crate) fn kill(&self, quiesced: &Quiesced, at: Dispatch<'_>) {
         let mut taken = Returning::default();
         // SAFETY: none of our callers holds this queue's lock.
         let mut state = unsafe { self.state.lock_at(at) };
         state.dead = true;
-        if let Some(quiesced) = quiesced {
-            for buffer in state.queue.take_all(quiesced) {
-                taken.push(buffer);
-            }
+        for buffer in state.queue.take_all(quiesced) {
+            taken.push(buffer);
         }
         drop(state);
     }

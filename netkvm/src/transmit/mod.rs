@@ -157,35 +157,30 @@ impl Transmit {
     fn work(&self, adapter: &Adapter, new: Chain<ToComplete>, at: Dispatch<'_>) {
         let mut new = new;
         loop {
-            let mut done = [const { None }; REAP_BATCH];
             let (mut outcome, more, idle) = {
                 // SAFETY: none of our callers holds this queue's lock.
                 let mut state = unsafe { self.state.lock_at(at) };
                 state.pending.append(new.take());
-                let mut fault = false;
-                for place in &mut done {
+                let mut outcome = Outcome {
+                    finished: Chain::empty(),
+                    ring: false,
+                    fault: false,
+                };
+                for _ in 0..REAP_BATCH {
                     match state.queue.pop_used() {
-                        Ok(Some((sent, _))) => *place = Some(sent),
+                        Ok(Some((sent, _))) => {
+                            finish(adapter, sent.frame, &mut outcome.finished, at);
+                            state.slots.push(sent.slot);
+                        }
                         Ok(None) => break,
                         Err(_) => {
-                            fault = true;
+                            outcome.fault = true;
                             break;
                         }
                     }
                 }
-                let mut outcome = Outcome {
-                    finished: Chain::empty(),
-                    ring: false,
-                    fault,
-                };
-                for sent in done.iter_mut().flatten() {
-                    finish(adapter, sent.frame, &mut outcome.finished, at);
-                }
-                for sent in done.iter_mut().filter_map(Option::take) {
-                    state.slots.push(sent.slot);
-                }
                 state.submit(adapter, &mut outcome, at);
-                let more = !fault && state.queue.enable_interrupts();
+                let more = !outcome.fault && state.queue.enable_interrupts();
                 let idle = state.queue.in_flight() == 0 && state.pending.is_empty();
                 (outcome, more, idle)
             };
@@ -205,13 +200,13 @@ impl Transmit {
         }
     }
 
-    /// Completes what waits with `status`; what the device has, too, once `quiesced` proves that
-    /// it has let go of it. New sends complete likewise.
+    /// Completes with `status` what waits, and what the device had: `quiesced` proves that it has
+    /// let go of it. New sends complete likewise.
     pub(crate) fn kill(
         &self,
         adapter: &Adapter,
         status: sys::NDIS_STATUS,
-        quiesced: Option<&virtio_net::dma::Quiesced>,
+        quiesced: &virtio_net::dma::Quiesced,
         at: Dispatch<'_>,
     ) {
         let mut outcome = Outcome {
@@ -224,18 +219,11 @@ impl Transmit {
             let mut state = unsafe { self.state.lock_at(at) };
             state.dead.get_or_insert(status);
             state.submit(adapter, &mut outcome, at);
-            if let Some(quiesced) = quiesced {
-                let State { queue, slots, .. } = &mut *state;
-                for mut back in queue.take_all(quiesced) {
-                    fail(back.frame, status);
-                    finish(
-                        adapter,
-                        core::mem::take(&mut back.frame),
-                        &mut outcome.finished,
-                        at,
-                    );
-                    slots.push(back.slot);
-                }
+            let State { queue, slots, .. } = &mut *state;
+            for back in queue.take_all(quiesced) {
+                fail(back.frame, status);
+                finish(adapter, back.frame, &mut outcome.finished, at);
+                slots.push(back.slot);
             }
         }
         adapter.complete_sends(outcome.finished);

@@ -252,11 +252,11 @@ fn a_missing_or_different_version_is_refused() {
 fn symbols_have_to_be_found_and_to_fit() {
     let absolute = complaint(|image| {
         image.put_words(DATA + DEBUG + 16, &[40]);
-        image.put(DATA + CODE_VIEW + 24, b"/tmp/netkvm.pdb");
+        image.put(DATA + CODE_VIEW + 24, b"/abs/netkvm.pdb");
     });
     assert_eq!(
         absolute,
-        "the image asks for the symbols /tmp/netkvm.pdb, not netkvm.pdb"
+        "the image asks for the symbols /abs/netkvm.pdb, not netkvm.pdb"
     );
     let mut image = image();
     checksum::set(&mut image.0);
