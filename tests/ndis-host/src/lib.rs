@@ -61,6 +61,19 @@ pub fn start(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The address of an exported routine, for drivers that are linked into this program.
+///
+/// # Panics
+///
+/// When neither ntoskrnl.exe nor ndis.sys exports it.
+pub fn export(name: &str) -> *const () {
+    let kernel = ntoskrnl::exports().into_iter();
+    let ndis = ndis::exports().into_iter();
+    let ndis = ndis.map(|(name, address)| (name, std::ptr::with_exposed_provenance(address)));
+    let found = kernel.chain(ndis).find(|(exported, _)| *exported == name);
+    found.map_or_else(|| panic!("{name} is not exported"), |(_, address)| address)
+}
+
 /// Makes any panic end the process: unwinding through a driver's frames is not possible, and a
 /// context that dies with the baton would leave all others asleep.
 fn end_process_on_panic() {

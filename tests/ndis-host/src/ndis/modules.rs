@@ -38,10 +38,18 @@ pub(crate) fn name(module: ModuleId) -> String {
         .unwrap_or_else(|| "unknown module".to_owned())
 }
 
-/// The module whose image holds a code address.
+/// The driver that is linked into this program and was loaded last.
+static LINKED: BatonCell<ModuleId> = BatonCell::new(UNKNOWN);
+
+/// Makes `module` the owner of all code that is in no image; `None`: nobody is.
+pub(crate) fn own_linked_code(module: Option<ModuleId>) {
+    LINKED.with(|linked| *linked = module.unwrap_or(UNKNOWN));
+}
+
+/// The module whose image holds a code address, or the linked driver.
 pub(crate) fn of_code(address: usize) -> ModuleId {
     let Some((image, _)) = image::owner_of(address) else {
-        return UNKNOWN;
+        return LINKED.with(|linked| *linked);
     };
     let index = NAMES.with(|names| names.iter().rposition(|name| name == image));
     index.map_or(UNKNOWN, |index| ModuleId(index as u32 + 1))

@@ -1,4 +1,7 @@
-//! Driver images: loaded, entered, unloaded.
+//! Drivers: loaded, entered, unloaded.
+//!
+//! A driver is an image, or code that is linked into this program: a test's own, which breaks a
+//! rule or keeps it.
 
 use std::path::Path;
 
@@ -21,7 +24,7 @@ use crate::{ntoskrnl, registry, verifier};
 /// Time that NDIS gives work items of a driver that unloads.
 const WORK_ITEM_LIMIT_NS: u64 = 30 * SECOND_NS;
 
-/// A loaded driver image.
+/// A loaded driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DriverId(pub u32);
 
@@ -29,10 +32,46 @@ struct Driver {
     id: DriverId,
     module: ModuleId,
     service: String,
-    image: Image,
+    code: Code,
     /// Where the DRIVER_OBJECT and its strings are.
     object: usize,
     strings: Strings,
+}
+
+/// Where the code of a driver is.
+enum Code {
+    Image(Image),
+    Linked {
+        name: String,
+        entry: DRIVER_INITIALIZE,
+    },
+}
+
+impl Code {
+    fn name(&self) -> &str {
+        match self {
+            Self::Image(image) => image.name(),
+            Self::Linked { name, .. } => name,
+        }
+    }
+
+    fn entry(&self) -> DRIVER_INITIALIZE {
+        match self {
+            // SAFETY: the entry point of a driver image is a DriverEntry routine.
+            Self::Image(image) => unsafe {
+                std::mem::transmute::<*const (), DRIVER_INITIALIZE>(image.entry())
+            },
+            Self::Linked { entry, .. } => *entry,
+        }
+    }
+
+    /// Base address and bytes; nothing for linked code.
+    fn range(&self) -> (usize, usize) {
+        match self {
+            Self::Image(image) => (image.base(), image.size()),
+            Self::Linked { .. } => (0, 0),
+        }
+    }
 }
 
 /// Text that the driver object and DriverEntry refer to.
@@ -63,8 +102,28 @@ pub fn load_driver_file(path: &Path, service: &str) -> anyhow::Result<DriverId> 
 pub fn load_driver(file: &[u8], service: &str) -> anyhow::Result<DriverId> {
     let name = format!("{service}.sys");
     let image = image::load(&name, file, &imports())?;
+    load(Code::Image(image), service)
+}
+
+/// Calls `entry`, the DriverEntry of a driver that is linked into this program. PASSIVE.
+///
+/// Its code can't be told from other linked drivers', so one is loaded at a time.
+///
+/// # Errors
+///
+/// DriverEntry fails.
+pub fn load_linked_driver(service: &str, entry: DRIVER_INITIALIZE) -> anyhow::Result<DriverId> {
+    let name = format!("{service}.sys");
+    load(Code::Linked { name, entry }, service)
+}
+
+fn load(code: Code, service: &str) -> anyhow::Result<DriverId> {
+    let name = code.name().to_owned();
     let module = modules::add(&name);
-    let (object, strings) = build_object(&image, service);
+    if matches!(code, Code::Linked { .. }) {
+        modules::own_linked_code(Some(module));
+    }
+    let (object, strings) = build_object(&code, service);
     let id = DriverId(LOADS.with(|loads| {
         *loads += 1;
         *loads
@@ -75,7 +134,7 @@ pub fn load_driver(file: &[u8], service: &str) -> anyhow::Result<DriverId> {
             id,
             module,
             service,
-            image,
+            code,
             object,
             strings,
         });
@@ -106,14 +165,15 @@ fn imports() -> Vec<Import> {
     of_kernel.chain(of_ndis).collect()
 }
 
-fn build_object(image: &Image, service: &str) -> (usize, Strings) {
+fn build_object(code: &Code, service: &str) -> (usize, Strings) {
     let mut name = OwnedString::new(&format!(r"\Driver\{service}"));
     let path = OwnedString::new(&format!(r"{}\{service}", registry::SERVICES));
     let mut object = Box::new(DRIVER_OBJECT::zeroed());
     object.Type = IO_TYPE_DRIVER;
     object.Size = size_of::<DRIVER_OBJECT>() as i16;
-    object.DriverStart = std::ptr::with_exposed_provenance_mut(image.base());
-    object.DriverSize = image.size() as u32;
+    let (base, size) = code.range();
+    object.DriverStart = std::ptr::with_exposed_provenance_mut(base);
+    object.DriverSize = size as u32;
     object.DriverName = name.as_raw();
     // The driver keeps the address; the object lives as long as the image.
     let object: *mut DRIVER_OBJECT = Box::into_raw(object);
@@ -132,15 +192,13 @@ fn enter(id: DriverId) -> NTSTATUS {
             .find(|driver| driver.id == id)
             .expect("just added");
         (
-            driver.image.entry(),
+            driver.code.entry(),
             driver.object,
             driver.strings.path.as_raw(),
         )
     });
     let mut path: UNICODE_STRING = path;
     callback(Callback::DriverEntry, object as u64, || {
-        // SAFETY: the entry point of a driver image is a DriverEntry routine.
-        let entry: DRIVER_INITIALIZE = unsafe { std::mem::transmute(entry) };
         // SAFETY: the object and the path are valid.
         unsafe { entry(object_at(object), &raw mut path) }
     })
@@ -212,11 +270,14 @@ fn discard(id: DriverId) {
         Some(WORK_ITEM_LIMIT_NS),
     );
     leaks::report(module);
-    pool::report_leaks(driver.image.name());
-    verifier::note(format!("{} is unmapped", driver.image.name()));
+    pool::report_leaks(driver.code.name());
+    verifier::note(format!("{} is unmapped", driver.code.name()));
     // SAFETY: the object came from a box; nobody runs the driver's code any more.
     drop(unsafe { Box::from_raw(object_at(driver.object)) });
-    driver.image.unload();
+    match driver.code {
+        Code::Image(image) => image.unload(),
+        Code::Linked { .. } => modules::own_linked_code(None),
+    }
 }
 
 /// The module of a loaded driver.

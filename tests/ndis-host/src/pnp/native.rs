@@ -1,4 +1,4 @@
-//! Devices without hardware, driven by native miniports.
+//! Devices without hardware, driven by native miniports or by loaded drivers.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use ndis_sys::{IF_TYPE_ETHERNET_CSMACD, NdisMedium802_3, NdisPhysicalMedium802_3
 
 use super::device_objects;
 use super::devices::{self, DeviceId, Function};
+use super::drivers::DriverId;
 use crate::ndis::native::Miniport;
 use crate::ndis::node::{DeviceNode, DeviceObjects, MessageSink, Resources};
 use crate::ndis::{drivers, modules};
@@ -65,6 +66,18 @@ pub fn add_native_device(
     settings: &[(&str, Value)],
     make: impl Fn() -> Arc<dyn Miniport> + Send + 'static,
 ) -> DeviceId {
+    let driver = drivers::add(modules::add(name), None);
+    let make = Box::new(make);
+    add(name, settings, 0, Function::Native { driver, make })
+}
+
+/// Adds a device without hardware for a loaded driver, with keywords as [`add_native_device`].
+pub fn add_root_device(name: &str, settings: &[(&str, Value)], driver: DriverId) -> DeviceId {
+    let object = super::drivers::object_of(driver);
+    add(name, settings, object, Function::Image(driver))
+}
+
+fn add(name: &str, settings: &[(&str, Value)], driver: usize, function: Function) -> DeviceId {
     let number = COUNT.with(|count| {
         *count += 1;
         *count
@@ -85,17 +98,9 @@ pub fn add_native_device(
             key.set(name, value.clone());
         }
     });
-    let driver = drivers::add(modules::add(name), None);
     let node = Arc::new(NativeNode {
         key,
-        objects: device_objects::create(0),
+        objects: device_objects::create(driver),
     });
-    devices::add(
-        guid,
-        Function::Native {
-            driver,
-            make: Box::new(make),
-        },
-        node,
-    )
+    devices::add(guid, function, node)
 }

@@ -1,7 +1,13 @@
 //! Runs a test body in processes of its own: a machine exists once per process.
 
-#![allow(dead_code, reason = "each test binary uses a part of this")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unused_macros,
+    reason = "each test binary uses a part of this"
+)]
 
+pub(crate) mod linked;
 pub(crate) mod nic;
 pub(crate) mod stack;
 
@@ -15,6 +21,39 @@ use ndis_host::{Config, verifier};
 const CHILD: &str = "NDIS_HOST_TEST";
 /// The seed of the run.
 const SEED: &str = "NDIS_HOST_SEED";
+
+/// The name of the test whose body this stands in.
+macro_rules! here {
+    () => {{
+        fn place() {}
+        $crate::native::test_name(place)
+    }};
+}
+pub(crate) use here;
+
+/// Expects the body to break a rule, over a few seeds: `breaks!(114, || ...)`.
+macro_rules! breaks {
+    ($rule:expr, $body:expr) => {
+        $crate::native::expect_breach(&$crate::native::here!(), $rule, $body)
+    };
+}
+pub(crate) use breaks;
+
+/// Expects the body to break no rule, over a few seeds: `holds!(|| ...)`.
+macro_rules! holds {
+    ($body:expr) => {
+        $crate::native::run_seeds(&$crate::native::here!(), 0..4, $body)
+    };
+}
+pub(crate) use holds;
+
+/// The path of a test, as the test harness calls it, from a function inside of it.
+pub(crate) fn test_name<T>(_place: T) -> String {
+    let path = std::any::type_name::<T>();
+    let path = path.strip_suffix("::place").expect("see `here`");
+    let (_binary, test) = path.split_once("::").expect("a test is in a crate");
+    test.to_owned()
+}
 
 /// Runs `body` once per seed; no rule may be breached.
 pub(crate) fn run_seeds(test: &str, seeds: std::ops::Range<u64>, body: impl FnOnce()) {

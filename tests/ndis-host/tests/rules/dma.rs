@@ -1,0 +1,1 @@
+//! 1.I: DMA, scatter/gather lists, shared memory.

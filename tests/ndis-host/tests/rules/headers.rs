@@ -1,0 +1,1 @@
+//! 1.B: object headers, revisions, versions.

@@ -1,0 +1,1 @@
+//! 1.C: MiniportInitializeEx, its order and what it must declare.

@@ -1,0 +1,1 @@
+//! 1.L: interrupts and their DPCs.

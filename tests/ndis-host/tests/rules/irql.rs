@@ -1,0 +1,1 @@
+//! 1.E: interrupt levels.

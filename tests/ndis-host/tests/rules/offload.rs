@@ -1,0 +1,1 @@
+//! 1.R: offloads and RSS.

@@ -1,0 +1,1 @@
+//! 1.Q: NDIS polling.

@@ -1,0 +1,1 @@
+//! 1.K: status indications.

@@ -1,0 +1,1 @@
+//! 1.T: faults and robustness sweeps.
