@@ -22,6 +22,16 @@ pub(crate) const RECORDS: &[(&str, &str)] = &[
         "KEY_VALUE_PARTIAL_INFORMATION",
         "wdm.h, but not in the tables",
     ),
+    ("EXT_DELETE_PARAMETERS", "wdm.h, but not in the tables"),
+    ("FAST_MUTEX", "wdm.h, but not in the tables"),
+    (
+        "GENERAL_LOOKASIDE",
+        "wdm.h, but not in the tables; `Allocate` and `Free` are unions there",
+    ),
+    ("KLOCK_QUEUE_HANDLE", "wdm.h, but not in the tables"),
+    ("KMUTANT", "wdm.h, but not in the tables"),
+    ("KSEMAPHORE", "wdm.h, but not in the tables"),
+    ("NPAGED_LOOKASIDE_LIST", "wdm.h, but not in the tables"),
 ];
 
 /// Constants that the headers write in a form that the tables do not evaluate.
@@ -83,6 +93,15 @@ pub(crate) const ENUMERATOR_TYPES: &[(&str, &str)] = &[
 
 /// Callback types that are in none of the tables.
 pub(crate) const CALLBACKS: &[(&str, &str)] = &[
+    ("ALLOCATE_FUNCTION", "wdm.h, but not in the tables"),
+    ("FREE_FUNCTION", "wdm.h, but not in the tables"),
+    ("ALLOCATE_FUNCTION_EX", "wdm.h, but not in the tables"),
+    ("FREE_FUNCTION_EX", "wdm.h, but not in the tables"),
+    ("EXT_CALLBACK", "wdm.h, but not in the tables"),
+    ("EXT_DELETE_CALLBACK", "wdm.h, but not in the tables"),
+    ("KSYNCHRONIZE_ROUTINE", "wdm.h, but not in the tables"),
+    ("KIPI_BROADCAST_WORKER", "wdm.h, but not in the tables"),
+    ("KSTART_ROUTINE", "wdm.h, but not in the tables"),
     ("NET_BUFFER_ALLOCATE_MDL", "ndis.h, but not in the tables"),
     ("NET_BUFFER_FREE_MDL", "ndis.h, but not in the tables"),
 ];

@@ -65,6 +65,7 @@ mod resource;
 mod rss;
 mod statistics;
 mod status;
+mod sync;
 mod timer;
 
 pub use adapter::*;
@@ -99,6 +100,7 @@ pub use resource::*;
 pub use rss::*;
 pub use statistics::*;
 pub use status::*;
+pub use sync::*;
 pub use timer::*;
 
 /// Sizes, alignments, offsets and values, compared with the tables in `abi` at compile time.

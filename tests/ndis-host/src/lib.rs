@@ -44,6 +44,8 @@ impl Default for Config {
     }
 }
 
+/// One in this many seeds runs with a special pool.
+const SPECIAL_POOL_ONE_IN: u64 = 4;
 /// Exit code of a process in which host code panicked.
 const PANIC_EXIT: i32 = 101;
 
@@ -56,6 +58,7 @@ pub fn start(config: &Config) -> anyhow::Result<()> {
     end_process_on_panic();
     sched::start(config.seed, config.cpus);
     memory::start(config.ram_bytes)?;
+    memory::pool::set_special(config.seed % SPECIAL_POOL_ONE_IN == SPECIAL_POOL_ONE_IN - 1);
     mmio::start();
     ntoskrnl::start(config.os);
     Ok(())

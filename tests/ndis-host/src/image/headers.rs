@@ -125,6 +125,7 @@ impl<'file> Headers<'file> {
             address,
             size,
             access,
+            is_discardable: is_discardable(header),
         };
         let file_size = (raw_size as usize).min(size);
         Ok(CheckedSection {
@@ -209,6 +210,12 @@ pub(super) fn access_of(header: &ImageSectionHeader) -> Access {
         write: flags & pe::IMAGE_SCN_MEM_WRITE != 0,
         execute: flags & pe::IMAGE_SCN_MEM_EXECUTE != 0,
     }
+}
+
+/// Whether a section is for initialisation only: its header, or its name, says so.
+pub(super) fn is_discardable(header: &ImageSectionHeader) -> bool {
+    let flags = header.characteristics.get(LE);
+    flags & pe::IMAGE_SCN_MEM_DISCARDABLE != 0 || header.raw_name().starts_with(b"INIT")
 }
 
 /// Refuses 32-bit images with their machine, which says more than "wrong magic".

@@ -4,7 +4,7 @@ use object::LittleEndian as LE;
 use object::pe::{ImageNtHeaders64, RT_VERSION};
 use object::read::pe::{Import, ResourceNameOrId};
 
-use super::headers::{Headers, access_of};
+use super::headers::{Headers, access_of, is_discardable};
 use super::{LoadError, Section};
 
 /// Contents of a PE file for any 64-bit machine.
@@ -53,6 +53,7 @@ fn section(header: &object::pe::ImageSectionHeader) -> Section {
         address: header.virtual_address.get(LE) as usize,
         size: header.virtual_size.get(LE) as usize,
         access: access_of(header),
+        is_discardable: is_discardable(header),
     }
 }
 

@@ -202,7 +202,8 @@ impl Drop for Mapping {
     }
 }
 
-fn protection(access: Access) -> i32 {
+/// The system's form of an access.
+pub(super) fn protection(access: Access) -> i32 {
     let bit = |wanted: bool, bit: i32| if wanted { bit } else { 0 };
     bit(access.read, libc::PROT_READ)
         | bit(access.write, libc::PROT_WRITE)

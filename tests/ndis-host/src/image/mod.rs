@@ -17,6 +17,8 @@ pub use error::LoadError;
 pub use inspect::{Inspection, inspect};
 pub use ranges::{describe, driver_frame, owner_of, was_unloaded};
 
+use crate::memory::{PAGE_SIZE, paging};
+use crate::sched;
 use headers::Headers;
 use map::Mapping;
 
@@ -42,6 +44,8 @@ pub struct Section {
     pub size: usize,
     /// Access that the header names.
     pub access: Access,
+    /// It is given up when the driver has been initialised.
+    pub is_discardable: bool,
 }
 
 /// Access to a section.
@@ -130,12 +134,53 @@ impl Image {
         &self.sections
     }
 
+    /// Makes its pageable sections leave while the level is high (rule 83).
+    pub fn page(&self) {
+        for section in self.sections.iter().filter(|section| section.is_pageable()) {
+            let (start, len) = self.pages_of(section);
+            let access = map::protection(section.access);
+            paging::add(start, len, access, self.name_of(section));
+        }
+    }
+
+    /// Takes the sections away that are for initialisation only.
+    pub fn discard_initialization(&self) {
+        for section in self
+            .sections
+            .iter()
+            .filter(|section| section.is_discardable)
+        {
+            let (start, len) = self.pages_of(section);
+            paging::discard(start, len, self.name_of(section));
+        }
+    }
+
+    fn pages_of(&self, section: &Section) -> (usize, usize) {
+        let len = section.size.next_multiple_of(PAGE_SIZE);
+        (self.base() + section.address, len)
+    }
+
+    fn name_of(&self, section: &Section) -> String {
+        format!("section {} of {}", section.name, self.name)
+    }
+
     /// Unmaps it. None of its code may run, or be called, any more.
     pub fn unload(self) {}
 }
 
+impl Section {
+    /// Whether the memory manager pages it out: the names of such sections begin with PAGE.
+    fn is_pageable(&self) -> bool {
+        self.name.starts_with("PAGE")
+    }
+}
+
 impl Drop for Image {
     fn drop(&mut self) {
+        // Outside of a run nothing is pageable.
+        if sched::is_running() {
+            paging::forget(self.base(), self.size());
+        }
         ranges::remove(self.base());
     }
 }

@@ -10,6 +10,8 @@
 //! does not take the allocator with it. Blocks are powers of two; their place depends on the
 //! history of calls only, never on where the host mapped them.
 
+pub(crate) mod paging;
+mod place;
 pub mod pool;
 mod ram;
 
@@ -19,6 +21,7 @@ use std::sync::OnceLock;
 use anyhow::{Context, ensure};
 use vm_memory::GuestMemoryMmap;
 
+use crate::ntoskrnl;
 use crate::sched::BatonCell;
 use ram::{Blocks, Ram};
 
@@ -84,6 +87,7 @@ pub fn free(address: NonNull<u8>, len: usize, align: usize) {
     let offset = ram()
         .offset(address.as_ptr())
         .expect("the address is in memory");
+    ntoskrnl::forget_locks(address.addr().get(), len);
     BLOCKS.with(|blocks| opened(blocks).free(offset, len, align));
 }
 
@@ -91,6 +95,17 @@ fn opened(blocks: &mut Option<Blocks>) -> &mut Blocks {
     blocks
         .as_mut()
         .expect("memory::start comes before the first use of memory")
+}
+
+/// Sets the access to whole pages: `PROT_` flags.
+pub(crate) fn set_access(start: usize, len: usize, access: i32) {
+    let address = std::ptr::with_exposed_provenance_mut(start);
+    // SAFETY: callers name pages of guest memory, or of an image, that are theirs to protect.
+    let result = unsafe { libc::mprotect(address, len, access) };
+    assert_eq!(
+        result, 0,
+        "no access {access} to {len:#x} bytes at {start:#x}"
+    );
 }
 
 /// The guest physical address of a host address inside of memory.

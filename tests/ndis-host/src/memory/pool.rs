@@ -1,17 +1,17 @@
-//! Pool: tagged blocks with an owner, guard bytes around them, and poison after they are freed.
-//!
-//! ```text
-//!   | guard (as wide as the alignment: 16, 64, 4096) | data | guard (16 to 31 bytes) |
-//! ```
+//! Pool: tagged blocks with an owner, guards around them, and poison after they are freed.
 //!
 //! Freed blocks rest in a quarantine, filled with poison; a block whose poison has changed when it
-//! leaves was written after it had been freed.
+//! leaves was written after it had been freed. In some runs, by seed, the whole pool is a special
+//! pool, as Driver Verifier's: each block ends at a page without access, and a freed block has no
+//! access at all, so that reads are noticed too, and both where they happen. It costs a run about
+//! a tenth of its time, which is why not all runs have it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::ptr::NonNull;
 
-use super::PAGE_SIZE;
+use super::place::{Place, fill, first_difference};
+use super::{paging, set_access};
 use crate::sched::BatonCell;
 use crate::verifier;
 
@@ -19,12 +19,8 @@ use crate::verifier;
 const FRESH: u8 = 0xCD;
 /// Fill of freed blocks.
 const FREED: u8 = 0xDD;
-/// Fill around blocks.
-const GUARD: u8 = 0xFD;
-/// Alignment of pool blocks, and least width of a guard.
-const POOL_ALIGN: usize = 16;
-/// Size of a cache line.
-const CACHE_LINE: usize = 64;
+/// Access to memory.
+const READ_WRITE: i32 = libc::PROT_READ | libc::PROT_WRITE;
 /// Most blocks in quarantine.
 const QUARANTINE_BLOCKS: usize = 256;
 /// Most bytes in quarantine.
@@ -79,6 +75,7 @@ pub struct Request {
 /// A block in use.
 #[derive(Clone, Copy, Debug)]
 pub struct Block {
+    place: Place,
     /// Address of the data.
     pub address: usize,
     /// What was asked for.
@@ -101,6 +98,8 @@ pub struct Statistics {
 }
 
 struct Pool {
+    /// Whether new blocks are of the special pool.
+    is_special: bool,
     blocks: BTreeMap<usize, Block>,
     quarantine: VecDeque<Block>,
     quarantined_bytes: usize,
@@ -108,6 +107,7 @@ struct Pool {
 }
 
 static POOL: BatonCell<Pool> = BatonCell::new(Pool {
+    is_special: false,
     blocks: BTreeMap::new(),
     quarantine: VecDeque::new(),
     quarantined_bytes: 0,
@@ -119,14 +119,24 @@ static POOL: BatonCell<Pool> = BatonCell::new(Pool {
     },
 });
 
+/// Makes new blocks ones of the special pool, or ordinary ones.
+pub fn set_special(yes: bool) {
+    POOL.with(|pool| pool.is_special = yes);
+}
+
 /// Allocates a block, 16-byte aligned, or page-aligned from a page on; `None` when memory is out.
 pub fn allocate(request: &Request) -> Option<NonNull<u8>> {
-    let place = Place::of(request)?;
-    let outer = super::allocate(place.outer_len, place.align)?;
+    let special = POOL.with(|pool| pool.is_special);
+    let place = Place::of(request, special)?;
+    let outer = place.allocate()?;
     let data = place.data(outer);
     place.fill_guards(outer);
     fill(data, request.size, if request.zeroed { 0 } else { FRESH });
-    POOL.with(|pool| pool.insert(data.addr().get(), *request));
+    let block = POOL.with(|pool| pool.insert(data.as_ptr().expose_provenance(), *request, place));
+    if request.kind == Kind::Paged {
+        let (start, len) = place.pages(data);
+        paging::add(start, len, READ_WRITE, block.to_string());
+    }
     Some(data)
 }
 
@@ -144,13 +154,16 @@ pub fn free(address: *mut u8, tag: Option<Tag>) {
     if let Some(tag) = tag.filter(|tag| *tag != block.request.tag) {
         verifier::fatal(214, format!("{block} freed with tag {tag}"));
     }
-    if let Some(damage) = block.place().damage(block.data()) {
+    if block.request.kind == Kind::Paged {
+        paging::remove(block.place.pages(block.data()).0);
+    }
+    if let Some(damage) = block.place.damage(block.data()) {
         verifier::fatal(
             214,
             format!("overrun of {block}: byte {damage:+} was changed (0xC4/51)"),
         );
     }
-    fill(block.data(), block.request.size, FREED);
+    block.close();
     POOL.with(|pool| pool.put_into_quarantine(block));
     release_quarantine(QUARANTINE_BLOCKS, QUARANTINE_BYTES);
 }
@@ -158,14 +171,8 @@ pub fn free(address: *mut u8, tag: Option<Tag>) {
 /// Lets the oldest blocks out of quarantine until the limits hold.
 fn release_quarantine(blocks: usize, bytes: usize) {
     while let Some(block) = POOL.with(|pool| pool.take_from_quarantine(blocks, bytes)) {
-        if let Some(offset) = first_difference(block.data(), block.request.size, FREED) {
-            verifier::fatal(
-                214,
-                format!("{block} was written at +{offset} after it was freed"),
-            );
-        }
-        let place = block.place();
-        super::free(place.outer(block.data()), place.outer_len, place.align);
+        block.open();
+        block.place.free(block.place.outer(block.data()));
     }
 }
 
@@ -212,26 +219,48 @@ pub fn block_at(address: *const u8) -> Option<Block> {
     })
 }
 
+/// What a fault at an address means if the special pool caused it.
+pub(crate) fn describe_fault(address: usize) -> Option<String> {
+    POOL.with(|pool| {
+        let special = pool
+            .quarantine
+            .iter()
+            .filter(|block| block.place.is_special());
+        let mut special = special.map(|block| (block, block.place.pages(block.data())));
+        let freed = special.find(|(_, (start, len))| (*start..start + len).contains(&address));
+        if let Some((block, _)) = freed {
+            let at = address as isize - block.address as isize;
+            return Some(format!("{block} touched at {at:+} after it was freed"));
+        }
+        let (_, block) = pool.blocks.range(..=address).next_back()?;
+        let at = address - block.address;
+        block
+            .place
+            .guards(block.address, address)
+            .then(|| format!("overrun of {block}: byte +{at} was touched (0xC4/51, 0xD6)"))
+    })
+}
+
 /// Totals since the start.
 pub fn statistics() -> Statistics {
     POOL.with(|pool| pool.statistics)
 }
 
 impl Pool {
-    fn insert(&mut self, address: usize, request: Request) {
+    fn insert(&mut self, address: usize, request: Request, place: Place) -> Block {
         let numbers = &mut self.statistics;
         numbers.allocations += 1;
         numbers.bytes += request.size;
         numbers.peak_bytes = numbers.peak_bytes.max(numbers.bytes);
         let serial = numbers.allocations;
-        self.blocks.insert(
+        let block = Block {
+            place,
             address,
-            Block {
-                address,
-                request,
-                serial,
-            },
-        );
+            request,
+            serial,
+        };
+        self.blocks.insert(address, block);
+        block
     }
 
     fn remove(&mut self, address: usize) -> Option<Block> {
@@ -277,11 +306,33 @@ impl Pool {
 
 impl Block {
     fn data(&self) -> NonNull<u8> {
-        NonNull::new(self.address as *mut u8).expect("a block is in memory")
+        NonNull::new(std::ptr::with_exposed_provenance_mut(self.address))
+            .expect("a block is in memory")
     }
 
-    fn place(&self) -> Place {
-        Place::of(&self.request).expect("it was allocated")
+    /// Poisons a block that was freed, or takes its access away.
+    fn close(&self) {
+        if self.place.is_special() {
+            let (start, len) = self.place.pages(self.data());
+            set_access(start, len, libc::PROT_NONE);
+        } else {
+            fill(self.data(), self.request.size, FREED);
+        }
+    }
+
+    /// Makes a freed block ready for its next use: nobody has written it.
+    fn open(&self) {
+        if self.place.is_special() {
+            let (start, len) = self.place.pages(self.data());
+            set_access(start, len, READ_WRITE);
+            return;
+        }
+        if let Some(offset) = first_difference(self.data(), self.request.size, FREED) {
+            verifier::fatal(
+                214,
+                format!("{self} was written at +{offset} after it was freed"),
+            );
+        }
     }
 }
 
@@ -300,78 +351,4 @@ impl fmt::Display for Block {
             self.serial
         )
     }
-}
-
-/// Where data and guards of a block of some size are.
-#[derive(Clone, Copy)]
-struct Place {
-    size: usize,
-    align: usize,
-    before: usize,
-    outer_len: usize,
-}
-
-impl Place {
-    fn of(request: &Request) -> Option<Self> {
-        let size = request.size;
-        let align = match request.kind {
-            _ if size >= PAGE_SIZE => PAGE_SIZE,
-            Kind::NonPagedNxCacheAligned => CACHE_LINE,
-            Kind::NonPagedNx | Kind::Paged => POOL_ALIGN,
-        };
-        let outer_len = size
-            .checked_next_multiple_of(POOL_ALIGN)?
-            .checked_add(align)?;
-        Some(Self {
-            size,
-            align,
-            before: align,
-            outer_len: outer_len.checked_add(POOL_ALIGN)?,
-        })
-    }
-
-    fn after(&self) -> usize {
-        self.outer_len - self.before - self.size
-    }
-
-    fn data(&self, outer: NonNull<u8>) -> NonNull<u8> {
-        // SAFETY: `before` is below `outer_len`, which is the size of the allocation.
-        unsafe { outer.add(self.before) }
-    }
-
-    fn outer(&self, data: NonNull<u8>) -> NonNull<u8> {
-        // SAFETY: the data starts `before` bytes into the allocation.
-        unsafe { data.sub(self.before) }
-    }
-
-    fn end(&self, data: NonNull<u8>) -> NonNull<u8> {
-        // SAFETY: the data is followed by a guard in the same allocation.
-        unsafe { data.add(self.size) }
-    }
-
-    fn fill_guards(&self, outer: NonNull<u8>) {
-        fill(outer, self.before, GUARD);
-        fill(self.end(self.data(outer)), self.after(), GUARD);
-    }
-
-    /// Offset from the data of the first guard byte that was changed.
-    fn damage(&self, data: NonNull<u8>) -> Option<isize> {
-        let before = first_difference(self.outer(data), self.before, GUARD)
-            .map(|offset| offset as isize - self.before as isize);
-        before.or_else(|| {
-            let after = first_difference(self.end(data), self.after(), GUARD)?;
-            Some((self.size + after) as isize)
-        })
-    }
-}
-
-fn fill(start: NonNull<u8>, len: usize, value: u8) {
-    // SAFETY: callers name a part of one block of guest memory that no one else uses now.
-    unsafe { start.as_ptr().write_bytes(value, len) }
-}
-
-fn first_difference(start: NonNull<u8>, len: usize, value: u8) -> Option<usize> {
-    // SAFETY: callers name a part of one block of guest memory that no one else uses now.
-    let bytes = unsafe { std::slice::from_raw_parts(start.as_ptr(), len) };
-    bytes.iter().position(|byte| *byte != value)
 }

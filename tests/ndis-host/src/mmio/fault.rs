@@ -14,6 +14,7 @@ use super::decode::instruction_at;
 use super::execute::{Bus, Refusal, execute};
 use super::registers::Registers;
 use super::{Operation, access, is_mapped, was_unmapped};
+use crate::memory::{paging, pool};
 use crate::{image, sched, verifier};
 
 /// How many words of the stack are searched for the driver's frame.
@@ -85,8 +86,13 @@ struct Fault {
 impl Fault {
     /// Serves the fault; `None` when the default action is to be taken.
     fn handle(&self) -> Option<Registers> {
-        if !self.is_general && is_mapped(self.address) {
-            return Some(self.access_window());
+        if !self.is_general {
+            if is_mapped(self.address) {
+                return Some(self.access_window());
+            }
+            if self.is_paged_in() {
+                return Some(self.registers);
+            }
         }
         let at = self.registers.rip as usize;
         if image::owner_of(at).is_none() {
@@ -108,6 +114,38 @@ impl Fault {
             }
         }
         verifier::fatal(83, self.describe(at))
+    }
+
+    /// Serves a touch of memory that the judge took away for a while; true when it is there now.
+    /// Memory that must not be touched is a fatal breach: of rule 83 if it is pageable, of rule 214
+    /// if it belongs to the pool.
+    fn is_paged_in(&self) -> bool {
+        let place = || self.place();
+        match paging::fault(self.address) {
+            Some(paging::Fault::PagedIn) => return true,
+            Some(paging::Fault::Forbidden(what)) => {
+                verifier::fatal(83, format!("{} touches {what} (0xD1)", place()));
+            }
+            None => {}
+        }
+        if let Some(text) = pool::describe_fault(self.address) {
+            verifier::fatal(214, format!("{text}, by {}", place()));
+        }
+        false
+    }
+
+    /// The code that faulted, in words; for code of the host, the driver that called it.
+    fn place(&self) -> String {
+        let at = self.registers.rip as usize;
+        if image::owner_of(at).is_some() {
+            return image::describe(at);
+        }
+        let stack = self.registers.general[4] as usize;
+        let caller = image::driver_frame(stack_words(stack));
+        caller.map_or_else(
+            || format!("the host or a device at {at:#x}"),
+            |frame| format!("the host, called from {}", image::describe(frame)),
+        )
     }
 
     fn access_window(&self) -> Registers {

@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 
+use crate::ntoskrnl::KernelCallback;
 use crate::sched::{self, DISPATCH_LEVEL, HIGH_LEVEL, Irql, PASSIVE_LEVEL};
 use crate::{ntoskrnl, verifier};
 
@@ -72,6 +73,8 @@ pub(crate) enum Callback {
     SendComplete,
     Status,
     OidComplete,
+    /// A routine that the kernel calls.
+    Kernel(KernelCallback),
 }
 
 /// Where a callback is entered.
@@ -98,13 +101,22 @@ impl Callback {
             | Self::SendComplete
             | Self::Status
             | Self::OidComplete => Entry::UpToDispatch,
+            Self::Kernel(kernel) => match kernel.level() {
+                Some(DISPATCH_LEVEL) => Entry::Dispatch,
+                Some(_) => Entry::Passive,
+                None => Entry::AsIs,
+            },
             _ => Entry::Passive,
         }
     }
 
     /// Callbacks that interrupt whatever the thread was doing: what is below is not their caller.
     fn interrupts(self) -> bool {
-        matches!(self, Self::Isr | Self::InterruptDpc | Self::Timer)
+        match self {
+            Self::Isr | Self::InterruptDpc | Self::Timer => true,
+            Self::Kernel(kernel) => kernel.interrupts(),
+            _ => false,
+        }
     }
 }
 
@@ -141,6 +153,7 @@ impl Callback {
             Self::SendComplete => "ProtocolSendNetBufferListsComplete",
             Self::Status => "ProtocolStatusEx",
             Self::OidComplete => "ProtocolOidRequestComplete",
+            Self::Kernel(kernel) => kernel.name(),
         }
     }
 }

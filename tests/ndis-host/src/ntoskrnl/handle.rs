@@ -1,4 +1,4 @@
-//! Handles of registry keys.
+//! Handles of registry keys and of threads.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,18 @@ use crate::sched::BatonCell;
 /// Kernel handles have the upper half set and count by four.
 const FIRST: usize = 0xFFFF_FFFF_8000_0100;
 
+/// What is behind a handle.
+#[derive(Clone)]
+pub(super) enum Target {
+    /// The key at this path.
+    Key(String),
+    /// The thread whose object is at this address.
+    Thread(usize),
+}
+
 #[derive(Default)]
 struct Handles {
-    /// Path of the key behind each open handle.
-    open: BTreeMap<usize, String>,
+    open: BTreeMap<usize, Target>,
     opened: usize,
 }
 
@@ -28,20 +36,44 @@ pub fn open_handles() -> usize {
 
 /// Opens a handle to the key at `path`.
 pub(super) fn open(path: String) -> HANDLE {
+    open_target(Target::Key(path))
+}
+
+/// Opens a handle to the thread whose object is at an address.
+pub(super) fn open_thread(object: usize) -> HANDLE {
+    open_target(Target::Thread(object))
+}
+
+fn open_target(target: Target) -> HANDLE {
     HANDLES.with(|handles| {
         let handle = FIRST + 4 * handles.opened;
         handles.opened += 1;
-        handles.open.insert(handle, path);
+        handles.open.insert(handle, target);
         handle as HANDLE
     })
 }
 
-/// The path of the key behind a handle.
-pub(super) fn path(handle: HANDLE) -> Option<String> {
+fn target(handle: HANDLE) -> Option<Target> {
     HANDLES.with(|handles| handles.open.get(&handle.addr()).cloned())
 }
 
-/// Closes a handle; false when it is not open.
-pub(super) fn close(handle: HANDLE) -> bool {
-    HANDLES.with(|handles| handles.open.remove(&handle.addr()).is_some())
+/// The path of the key behind a handle.
+pub(super) fn path(handle: HANDLE) -> Option<String> {
+    match target(handle)? {
+        Target::Key(path) => Some(path),
+        Target::Thread(_) => None,
+    }
+}
+
+/// The object of the thread behind a handle.
+pub(super) fn thread(handle: HANDLE) -> Option<usize> {
+    match target(handle)? {
+        Target::Thread(object) => Some(object),
+        Target::Key(_) => None,
+    }
+}
+
+/// Closes a handle; `None` when it is not open.
+pub(super) fn close(handle: HANDLE) -> Option<Target> {
+    HANDLES.with(|handles| handles.open.remove(&handle.addr()))
 }

@@ -6,24 +6,39 @@
 //!
 //! A routine never unwinds into a driver: a panic ends the process.
 
+/// A part of the export table: `exports! { "KeSetEvent" => ke_set_event }`.
+macro_rules! exports {
+    ($($name:literal => $routine:path),+ $(,)?) => {
+        vec![$(($name, $routine as *const ())),+]
+    };
+}
+
+mod callbacks;
 mod debug;
-mod event;
 mod handle;
+mod interrupt;
 mod irql;
+pub(crate) mod locks;
 mod memory;
-mod pool;
+mod mm;
+pub(crate) mod objects;
 mod processor;
 mod registry;
 mod routines;
-mod spin_lock;
+mod sync;
 pub mod text;
-pub mod time;
+mod thread;
+pub(crate) mod timing;
 
+pub(crate) use callbacks::KernelCallback;
 pub use debug::debug_output;
 pub use handle::open_handles;
-pub use pool::caller_of;
+pub(crate) use locks::forget as forget_locks;
+pub use locks::{locks_held, locks_in};
+use mm::pool;
+pub use mm::pool::caller_of;
 pub use routines::{exports, publish_routines, routine_address};
-pub use spin_lock::{locks_held, locks_in};
+pub use timing::time;
 
 use crate::sched::{self, BatonCell, Irql};
 use crate::verifier;
@@ -87,4 +102,21 @@ fn require_at_most(routine: &str, highest: Irql, rule: u16) {
             format!("{routine} called at level {irql}, {highest} at most"),
         );
     }
+}
+
+/// Name and address of each routine.
+type Table = Vec<(&'static str, *const ())>;
+
+/// Reports what a driver that is about to be unmapped leaves to the kernel: a breach of rule 14.
+/// The kernel would go on to use objects in its image: a fatal breach of rule 215.
+pub(crate) fn report_leaks(owner: &str, base: usize, len: usize) {
+    let parts = [
+        mm::leaks_of(owner),
+        thread::leaks_of(owner),
+        timing::leaks_of(owner),
+    ];
+    for left in parts.concat() {
+        verifier::breach(14, format!("{owner} leaves {left} (0xC4/62)"));
+    }
+    objects::require_none(base, len, || format!("{owner} unmapped"));
 }

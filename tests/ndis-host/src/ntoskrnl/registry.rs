@@ -11,7 +11,7 @@ use ndis_sys::{
     STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS, UNICODE_STRING,
 };
 
-use super::{enter, handle, text};
+use super::{enter, handle, text, thread};
 use crate::registry::{self, SERVICES, Value};
 use crate::sched::PASSIVE_LEVEL;
 use crate::verifier;
@@ -62,8 +62,13 @@ pub(super) unsafe extern "efiapi" fn zw_open_key(
 /// None of its own; it is unsafe to match the imported type.
 pub(super) unsafe extern "efiapi" fn zw_close(handle: HANDLE) -> NTSTATUS {
     enter("ZwClose", PASSIVE_LEVEL);
-    if handle::close(handle) {
-        return STATUS_SUCCESS;
+    match handle::close(handle) {
+        Some(handle::Target::Thread(object)) => {
+            thread::handle_closed(object);
+            return STATUS_SUCCESS;
+        }
+        Some(handle::Target::Key(_)) => return STATUS_SUCCESS,
+        None => {}
     }
     verifier::breach(
         14,

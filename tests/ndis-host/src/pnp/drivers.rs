@@ -11,7 +11,7 @@ use ndis_sys::{
 };
 
 use super::{binder, devices};
-use crate::image::{self, Image, Import};
+use crate::image::{self, Image, Import, LoadError};
 use crate::memory::pool;
 use crate::ndis::call::{Callback, callback};
 use crate::ndis::modules::{self, ModuleId};
@@ -101,8 +101,18 @@ pub fn load_driver_file(path: &Path, service: &str) -> anyhow::Result<DriverId> 
 /// it is unmapped again.
 pub fn load_driver(file: &[u8], service: &str) -> anyhow::Result<DriverId> {
     let name = format!("{service}.sys");
-    let image = image::load(&name, file, &imports())?;
+    let image = image::load(&name, file, &imports()).inspect_err(judge_refusal)?;
+    image.page();
     load(Code::Image(image), service)
+}
+
+/// Rule 217: what a Windows with memory integrity does not load.
+fn judge_refusal(error: &LoadError) {
+    let is_hvci = matches!(
+        error,
+        LoadError::SectionAccess(_) | LoadError::SectionAlignment(_)
+    );
+    verifier::require(217, !is_hvci, || format!("{error} (HVCI)"));
 }
 
 /// Calls `entry`, the DriverEntry of a driver that is linked into this program. PASSIVE.
@@ -145,8 +155,18 @@ fn load(code: Code, service: &str) -> anyhow::Result<DriverId> {
         discard(id);
         bail!("DriverEntry of {name} failed with {status:#x}");
     }
+    discard_initialization(id);
     check_object(object, module);
     Ok(id)
+}
+
+fn discard_initialization(id: DriverId) {
+    DRIVERS.with(|drivers| {
+        let driver = drivers.iter().find(|driver| driver.id == id);
+        if let Some(Code::Image(image)) = driver.map(|driver| &driver.code) {
+            image.discard_initialization();
+        }
+    });
 }
 
 /// What images may import.
@@ -271,6 +291,8 @@ fn discard(id: DriverId) {
     );
     leaks::report(module);
     pool::report_leaks(driver.code.name());
+    let (base, len) = driver.code.range();
+    ntoskrnl::report_leaks(driver.code.name(), base, len);
     verifier::note(format!("{} is unmapped", driver.code.name()));
     // SAFETY: the object came from a box; nobody runs the driver's code any more.
     drop(unsafe { Box::from_raw(object_at(driver.object)) });

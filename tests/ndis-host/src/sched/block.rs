@@ -11,6 +11,7 @@ use super::choose::{Candidate, Server};
 use super::machine::{Condition, Core, State, core};
 use super::point::{deliver, point, quietly, run_due_events};
 use super::{DISPATCH_LEVEL, report};
+use crate::memory::paging;
 use crate::verifier;
 
 /// Blocks the caller until `ready` holds, or `timeout_ns` has passed; tells whether it held.
@@ -190,6 +191,9 @@ fn switch_to(next: ContextId) {
     }
     baton::pass(next, &thread);
     baton::await_turn();
+    if core(|core| core.this_cpu().level.irql) >= DISPATCH_LEVEL {
+        paging::level_is_high();
+    }
 }
 
 /// Ends the current context: passes the baton on for good.
@@ -209,8 +213,19 @@ pub(super) fn leave() {
     baton::pass(next, &thread);
 }
 
+/// Ends the calling context, which must not come back; its stack is left as it is.
+pub fn exit_thread() -> ! {
+    leave();
+    // SAFETY: the system call has no preconditions; it ends this OS thread only.
+    unsafe { libc::syscall(libc::SYS_exit, 0) };
+    unreachable!("an OS thread goes on after its end")
+}
+
 /// Evaluates the conditions of all contexts that wait, and marks those whose wait is over.
-fn wake_waiters() {
+///
+/// It happens at every switch anyhow; who signals something that may be taken back at once does it
+/// too, so that nobody who waits misses the signal.
+pub fn wake_waiters() {
     let mut index = 0;
     while let Some((id, state)) = core(|core| core.waiter_from(&mut index)) {
         let (condition, deadline) = match state {

@@ -24,7 +24,7 @@ mod world;
 use std::thread;
 
 pub use baton::BatonCell;
-pub use block::{sleep, spin, wait};
+pub use block::{exit_thread, sleep, spin, wait, wake_waiters};
 pub use point::{call_at, irql, lower, point, raise, spend, yield_now};
 pub use world::EventId;
 

@@ -4,6 +4,7 @@ use super::baton;
 use super::block;
 use super::machine::{Core, Level, core};
 use super::{DISPATCH_LEVEL, DpcId, Irql};
+use crate::memory::paging;
 use crate::verifier;
 
 /// What is to be done at a point, besides letting time pass.
@@ -141,7 +142,16 @@ pub fn raise(to: Irql) -> Irql {
         );
     }
     core(|core| core.this_cpu().level.irql = to);
+    page_out_above(to);
     from
+}
+
+/// Rule 83: pageable memory leaves when the level rises to DISPATCH.
+#[inline]
+fn page_out_above(level: Irql) {
+    if level >= DISPATCH_LEVEL {
+        paging::level_is_high();
+    }
 }
 
 /// Lowers the level of the current CPU; what waited for that runs before the call returns.
@@ -184,6 +194,7 @@ pub fn call_at<R>(level: Irql, what: &str, body: impl FnOnce() -> R) -> R {
         );
     }
     core(|core| core.this_cpu().level = Level::entry(level));
+    page_out_above(level);
 
     let result = body();
 

@@ -123,6 +123,12 @@ impl Image {
         self.put_u32(SECTIONS + index * 40 + 36, access);
     }
 
+    /// Sets the name of a section.
+    pub(crate) fn set_section_name(&mut self, index: usize, name: &[u8; 5]) {
+        self.put((SECTIONS + index * 40) as u32, &[0; 8]);
+        self.put((SECTIONS + index * 40) as u32, name);
+    }
+
     /// Sets the virtual address of a section.
     pub(crate) fn set_section_address(&mut self, index: usize, address: u32) {
         self.put_u32(SECTIONS + index * 40 + 12, address);

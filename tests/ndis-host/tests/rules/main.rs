@@ -11,6 +11,10 @@
 #[path = "../native/mod.rs"]
 mod native;
 
+#[allow(dead_code, reason = "each test binary uses a part of this")]
+#[path = "../common/pe.rs"]
+mod pe;
+
 mod bench;
 mod buffers;
 mod configuration;

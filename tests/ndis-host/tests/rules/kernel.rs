@@ -1,1 +1,0 @@
-//! 1.M: timers, work items, events, locks, memory.
