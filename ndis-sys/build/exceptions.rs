@@ -73,6 +73,10 @@ pub(crate) const CONSTANTS: &[(&str, &str)] = &[
     ("REG_SZ", "winnt.h"),
     ("RTL_REGISTRY_ABSOLUTE", "wdm.h"),
     ("RTL_REGISTRY_SERVICES", "wdm.h"),
+    ("SL_INVOKE_ON_CANCEL", "wdm.h"),
+    ("SL_INVOKE_ON_ERROR", "wdm.h"),
+    ("SL_INVOKE_ON_SUCCESS", "wdm.h"),
+    ("SL_PENDING_RETURNED", "wdm.h"),
     ("TRUE", "ntdef.h"),
     ("UserMode", "anonymous enum of wdm.h"),
 ];

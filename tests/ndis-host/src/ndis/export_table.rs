@@ -5,8 +5,8 @@ use super::bindings::{bind, events as pnp_events, open};
 use super::nbl::{contexts, data, mdl, pool};
 use super::oid::{miniport, submit};
 use super::{
-    config, dma, drivers, event_log, events, interrupts, memory_calls, misc, protocols, receive,
-    remove, resources, send, shared, status, timers, work_items,
+    config, control_device, dma, drivers, event_log, events, files, interrupts, memory_calls, misc,
+    protocols, receive, remove, resources, send, shared, status, timers, work_items,
 };
 
 /// The exports: name and address.
@@ -16,6 +16,9 @@ pub fn exports() -> Vec<(&'static str, usize)> {
         protocol_exports(),
         buffer_exports(),
         general_exports(),
+        config::exports(),
+        control_device::exports(),
+        files::exports(),
     ];
     parts.concat()
 }

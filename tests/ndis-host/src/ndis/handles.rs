@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     Interrupt,
     Timer,
     WorkItem,
+    ControlDevice,
+    File,
 }
 
 impl Kind {
@@ -50,6 +52,8 @@ impl Kind {
             Self::Interrupt => 199,
             Self::Timer => 206,
             Self::WorkItem => 207,
+            Self::ControlDevice => 15,
+            Self::File => 219,
         }
     }
 }

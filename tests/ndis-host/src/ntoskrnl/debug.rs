@@ -1,18 +1,17 @@
 //! Debugger output and bug checks.
 
 use std::collections::VecDeque;
-use std::ffi::{c_char, c_void};
+use std::ffi::c_char;
 
-use ndis_sys::{NTSTATUS, STATUS_SUCCESS, UNICODE_STRING};
+use ndis_sys::{NTSTATUS, STATUS_SUCCESS};
 
+use super::format::{expand, expand_list};
 use super::{enter, text};
 use crate::sched::{BatonCell, HIGH_LEVEL};
 use crate::verifier;
 
 /// How many lines of debugger output are kept.
 const KEPT_LINES: usize = 1000;
-/// How many arguments behind the format are read.
-const ARGUMENTS: usize = 8;
 
 static OUTPUT: BatonCell<VecDeque<String>> = BatonCell::new(VecDeque::new());
 
@@ -45,8 +44,14 @@ pub(super) unsafe extern "efiapi" fn dbg_print_ex(
     enter("DbgPrintEx", HIGH_LEVEL);
     // SAFETY: as the caller promises.
     let format = unsafe { text::read_ansi(format.cast()) };
+    let mut arguments = [a, b, c, d, e, f, g, h].into_iter();
     // SAFETY: as the caller promises.
-    let line = unsafe { expand(&format, [a, b, c, d, e, f, g, h]) };
+    let line = unsafe { expand(&format, || arguments.next().unwrap_or(0)) };
+    print(level, &line)
+}
+
+/// Keeps a line.
+fn print(level: u32, line: &str) -> NTSTATUS {
     let line = line.trim_end().to_owned();
     verifier::note(format!("DbgPrintEx({level}): {line}"));
     OUTPUT.with(|output| {
@@ -58,69 +63,83 @@ pub(super) unsafe extern "efiapi" fn dbg_print_ex(
     STATUS_SUCCESS
 }
 
-/// Replaces the conversions of `format` by the arguments.
+/// `DbgPrint`, as [`dbg_print_ex`] without component and level. Any level.
 ///
 /// # Safety
 ///
-/// The arguments must be of the kinds that the format names.
-unsafe fn expand(format: &str, arguments: [usize; ARGUMENTS]) -> String {
-    let mut arguments = arguments.into_iter();
-    let mut line = String::new();
-    let mut rest = format;
-    while let Some((before, conversion)) = rest.split_once('%') {
-        line.push_str(before);
-        let len = conversion
-            .find(|letter: char| letter.is_ascii_alphabetic() && !matches!(letter, 'l' | 'I' | 'w'))
-            .unwrap_or(conversion.len());
-        if let Some(after) = conversion.strip_prefix('%') {
-            line.push('%');
-            rest = after;
-            continue;
-        }
-        let (flags, tail) = conversion.split_at(len);
-        let kind = tail.chars().next();
-        rest = tail.get(kind.map_or(0, char::len_utf8)..).unwrap_or("");
-        let argument = arguments.next().unwrap_or(0);
-        // SAFETY: as the caller promises.
-        line.push_str(&unsafe { convert(flags, kind, argument) });
-    }
-    line.push_str(rest);
-    line
+/// As there.
+unsafe extern "efiapi" fn dbg_print(
+    format: *const c_char,
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+    f: usize,
+    g: usize,
+    h: usize,
+) -> NTSTATUS {
+    // SAFETY: as the caller promises.
+    unsafe { dbg_print_ex(0, 0, format, a, b, c, d, e, f, g, h) }
 }
 
-/// One argument as text.
+/// `vDbgPrintEx`: the arguments are a list. Any level.
 ///
 /// # Safety
 ///
-/// For `%s`, `%S`, `%ws` and `%wZ` the argument must point to such a string.
-unsafe fn convert(flags: &str, kind: Option<char>, argument: usize) -> String {
-    let is_wide = flags.ends_with('w') || flags.ends_with('l');
-    let is_long = flags.contains("ll") || flags.contains("I64");
-    let number = if is_long {
-        argument
-    } else {
-        argument as u32 as usize
-    };
-    let pointer = argument as *const c_void;
-    match kind {
-        Some('d' | 'i') if is_long => (argument as isize).to_string(),
-        Some('d' | 'i') => (argument as i32).to_string(),
-        Some('u') => number.to_string(),
-        Some('x') => format!("{number:x}"),
-        Some('X') => format!("{number:X}"),
-        Some('p') => format!("{argument:016x}"),
-        Some('c') => char::from(argument as u8).to_string(),
-        Some('s' | 'S' | 'Z') if pointer.is_null() => "(null)".to_owned(),
-        // SAFETY: as the caller promises.
-        Some('Z') => unsafe { text::read(pointer.cast::<UNICODE_STRING>()) },
-        // SAFETY: as the caller promises.
-        Some('s') if is_wide => unsafe { text::read_terminated(pointer.cast()) },
-        // SAFETY: as the caller promises.
-        Some('S') => unsafe { text::read_terminated(pointer.cast()) },
-        // SAFETY: as the caller promises.
-        Some('s') => unsafe { text::read_ansi(pointer) },
-        other => format!("%{flags}{}", other.unwrap_or(' ')),
-    }
+/// `arguments` has as many words as the format names.
+unsafe extern "efiapi" fn v_dbg_print_ex(
+    _component: u32,
+    level: u32,
+    format: *const c_char,
+    arguments: *const usize,
+) -> NTSTATUS {
+    enter("vDbgPrintEx", HIGH_LEVEL);
+    // SAFETY: as the caller promises.
+    let line = unsafe { expand_list(format, arguments) };
+    print(level, &line)
+}
+
+/// `vDbgPrintExWithPrefix`. Any level.
+///
+/// # Safety
+///
+/// As [`v_dbg_print_ex`]; `prefix` is zero-terminated.
+unsafe extern "efiapi" fn v_dbg_print_ex_with_prefix(
+    prefix: *const c_char,
+    _component: u32,
+    level: u32,
+    format: *const c_char,
+    arguments: *const usize,
+) -> NTSTATUS {
+    enter("vDbgPrintExWithPrefix", HIGH_LEVEL);
+    // SAFETY: as the caller promises.
+    let line = unsafe { text::read_ansi(prefix.cast()) + &expand_list(format, arguments) };
+    print(level, &line)
+}
+
+/// `DbgBreakPointWithStatus`, `DbgBreakPoint`: without a debugger that stops the system. Any level.
+///
+/// # Safety
+///
+/// None of its own; it is unsafe to match the imported type.
+unsafe extern "efiapi" fn break_point(status: u32) {
+    verifier::fatal(0, format!("break point of a driver, status {status:#x}"))
+}
+
+/// The routines of this module: name and address.
+pub(super) fn exports() -> Vec<(&'static str, *const ())> {
+    vec![
+        ("DbgPrint", dbg_print as *const ()),
+        ("vDbgPrintEx", v_dbg_print_ex as *const ()),
+        (
+            "vDbgPrintExWithPrefix",
+            v_dbg_print_ex_with_prefix as *const (),
+        ),
+        ("DbgBreakPointWithStatus", break_point as *const ()),
+        ("DbgBreakPoint", break_point as *const ()),
+        ("KeBugCheck", ke_bug_check as *const ()),
+    ]
 }
 
 /// `KeBugCheckEx`: the driver gives up. Ends the run as a breach of rule 0: the code says why.
@@ -142,48 +161,12 @@ pub(super) unsafe extern "efiapi" fn ke_bug_check_ex(
     )
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn expanded(format: &str, arguments: &[usize]) -> String {
-        let mut all = [0; ARGUMENTS];
-        all[..arguments.len()].copy_from_slice(arguments);
-        // SAFETY: the tests below pass pointers where the format names strings.
-        unsafe { expand(format, all) }
-    }
-
-    #[test]
-    fn numbers_are_written_as_the_format_says() {
-        let minus_one = u32::MAX as usize;
-        assert_eq!(
-            expanded("%d %u %x", &[minus_one, minus_one, 0xAB]),
-            "-1 4294967295 ab"
-        );
-        assert_eq!(
-            expanded("%I64x|%llu|%08X", &[usize::MAX, 7, 0xAB]),
-            "ffffffffffffffff|7|AB"
-        );
-        assert_eq!(expanded("100%% at %p", &[0x10]), "100% at 0000000000000010");
-    }
-
-    #[test]
-    fn strings_of_all_kinds_are_written() {
-        let wide: Vec<u16> = "wide\0".encode_utf16().collect();
-        let counted = UNICODE_STRING {
-            Length: 4,
-            MaximumLength: 4,
-            Buffer: wide.as_ptr().cast_mut(),
-        };
-        let arguments = [
-            c"narrow".as_ptr().addr(),
-            wide.as_ptr().addr(),
-            (&raw const counted).addr(),
-            0,
-        ];
-        assert_eq!(
-            expanded("%s %ws %wZ %s!", &arguments),
-            "narrow wide wi (null)!"
-        );
-    }
+/// `KeBugCheck`: [`ke_bug_check_ex`] without parameters.
+///
+/// # Safety
+///
+/// As there.
+unsafe extern "efiapi" fn ke_bug_check(code: u32) -> ! {
+    // SAFETY: as the caller promises.
+    unsafe { ke_bug_check_ex(code, 0, 0, 0, 0) }
 }

@@ -14,17 +14,22 @@ macro_rules! exports {
 }
 
 mod callbacks;
+mod crt;
 mod debug;
+pub(crate) mod etw;
+mod format;
 mod handle;
 mod interrupt;
+pub mod io;
 mod irql;
 pub(crate) mod locks;
 mod memory;
 mod mm;
 pub(crate) mod objects;
 mod processor;
-mod registry;
+mod reg;
 mod routines;
+mod rtl;
 mod sync;
 pub mod text;
 mod thread;
@@ -119,4 +124,14 @@ pub(crate) fn report_leaks(owner: &str, base: usize, len: usize) {
         verifier::breach(14, format!("{owner} leaves {left} (0xC4/62)"));
     }
     objects::require_none(base, len, || format!("{owner} unmapped"));
+}
+
+/// Sets an event of the kernel's, as KeSetEvent does.
+///
+/// # Safety
+///
+/// `event` is an initialised event.
+unsafe fn set_event(event: *mut ndis_sys::KEVENT) {
+    // SAFETY: by contract.
+    unsafe { sync::set_event(event) };
 }

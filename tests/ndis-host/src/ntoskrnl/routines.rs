@@ -6,8 +6,8 @@ use std::ffi::c_void;
 use ndis_sys::UNICODE_STRING;
 
 use super::{
-    Table, debug, enter, interrupt, irql, locks, memory, mm, processor, registry, sync, text,
-    thread, timing,
+    Table, crt, debug, enter, etw, interrupt, io, irql, locks, memory, mm, processor, reg, rtl,
+    sync, text, thread, timing,
 };
 use crate::sched::{BatonCell, PASSIVE_LEVEL};
 
@@ -27,6 +27,12 @@ pub fn exports() -> Table {
         thread::exports(),
         interrupt::exports(),
         system_exports(),
+        crt::exports(),
+        debug::exports(),
+        etw::exports(),
+        io::exports(),
+        reg::exports(),
+        rtl::exports(),
     ];
     parts.concat()
 }
@@ -38,11 +44,7 @@ fn system_exports() -> Table {
         "KeGetCurrentProcessorNumberEx" => processor::ke_get_current_processor_number_ex,
         "KeQueryMaximumProcessorCountEx" => processor::ke_query_maximum_processor_count_ex,
         "MmGetSystemRoutineAddress" => mm_get_system_routine_address,
-        "RtlCheckRegistryKey" => registry::rtl_check_registry_key,
         "RtlInitUnicodeString" => text::rtl_init_unicode_string,
-        "ZwClose" => registry::zw_close,
-        "ZwOpenKey" => registry::zw_open_key,
-        "ZwQueryValueKey" => registry::zw_query_value_key,
     }
 }
 

@@ -16,7 +16,9 @@ use crate::memory::pool;
 use crate::ndis::call::{Callback, callback};
 use crate::ndis::modules::{self, ModuleId};
 use crate::ndis::text::OwnedString;
-use crate::ndis::{drivers as miniport_drivers, exports as ndis_exports, leaks, work_items};
+use crate::ndis::{
+    drivers as miniport_drivers, exports as ndis_exports, leaks, old_names, work_items,
+};
 use crate::sched::{self, BatonCell};
 use crate::verifier::SECOND_NS;
 use crate::{ntoskrnl, registry, verifier};
@@ -101,6 +103,7 @@ pub fn load_driver_file(path: &Path, service: &str) -> anyhow::Result<DriverId> 
 /// it is unmapped again.
 pub fn load_driver(file: &[u8], service: &str) -> anyhow::Result<DriverId> {
     let name = format!("{service}.sys");
+    judge_imports(&name, file)?;
     let image = image::load(&name, file, &imports()).inspect_err(judge_refusal)?;
     image.page();
     load(Code::Image(image), service)
@@ -113,6 +116,16 @@ fn judge_refusal(error: &LoadError) {
         LoadError::SectionAccess(_) | LoadError::SectionAlignment(_)
     );
     verifier::require(217, !is_hvci, || format!("{error} (HVCI)"));
+}
+
+/// Rule 307: what the image asks for.
+fn judge_imports(name: &str, file: &[u8]) -> anyhow::Result<()> {
+    let imported = image::inspect(file)?.imports;
+    let names = imported
+        .iter()
+        .filter_map(|import| import.split('!').nth(1));
+    old_names::judge(name, names);
+    Ok(())
 }
 
 /// Calls `entry`, the DriverEntry of a driver that is linked into this program. PASSIVE.
@@ -172,10 +185,9 @@ fn discard_initialization(id: DriverId) {
 /// What images may import.
 fn imports() -> Vec<Import> {
     let kernel = ntoskrnl::exports();
-    let of_kernel = kernel.into_iter().map(|(name, address)| Import {
-        dll: "ntoskrnl.exe",
-        name,
-        address,
+    // Current Windows has one image under both names; drivers of older kits import from both.
+    let of_kernel = kernel.into_iter().flat_map(|(name, address)| {
+        ["ntoskrnl.exe", "hal.dll"].map(|dll| Import { dll, name, address })
     });
     let of_ndis = ndis_exports().into_iter().map(|(name, address)| Import {
         dll: "ndis.sys",
@@ -289,7 +301,7 @@ fn discard(id: DriverId) {
         || !work_items::is_running(module),
         Some(WORK_ITEM_LIMIT_NS),
     );
-    leaks::report(module);
+    leaks::report(module, driver.object);
     pool::report_leaks(driver.code.name());
     let (base, len) = driver.code.range();
     ntoskrnl::report_leaks(driver.code.name(), base, len);

@@ -14,6 +14,7 @@ use super::drivers as images;
 use crate::ndis::adapter::{self, Adapter};
 use crate::ndis::bindings::{bind, events};
 use crate::ndis::{config, drivers as miniport_drivers, stack};
+use crate::ntoskrnl::io::notifications;
 use crate::sched;
 use crate::verifier;
 
@@ -197,4 +198,5 @@ pub fn bugcheck_all() {
             adapter.shut_down(NdisShutdownBugCheck);
         }
     }
+    notifications::call_bug_check_callbacks();
 }

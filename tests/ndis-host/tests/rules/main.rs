@@ -10,7 +10,6 @@
 
 #[path = "../native/mod.rs"]
 mod native;
-
 #[allow(dead_code, reason = "each test binary uses a part of this")]
 #[path = "../common/pe.rs"]
 mod pe;
@@ -18,6 +17,7 @@ mod pe;
 mod bench;
 mod buffers;
 mod configuration;
+mod control_device;
 mod dma;
 mod edge;
 mod headers;

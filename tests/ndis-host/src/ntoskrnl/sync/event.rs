@@ -63,6 +63,16 @@ unsafe extern "efiapi" fn ke_set_event(
     unsafe { exchange(event, "KeSetEvent", 1) }
 }
 
+/// Sets an event for the host's own code. At DISPATCH or below.
+///
+/// # Safety
+///
+/// `event` must point to an event.
+pub(in super::super) unsafe fn set(event: *mut KEVENT) {
+    // SAFETY: as the caller promises.
+    unsafe { ke_set_event(event, 0, 0) };
+}
+
 /// `KePulseEvent`: lets through who waits now; the event is not signalled afterwards. Returns
 /// whether it was before. Levels as above.
 ///

@@ -17,6 +17,7 @@ mod wait;
 use super::Table;
 
 pub(super) use dispatcher::{Kind, initialize, read_state, require, set_state, write_state};
+pub(super) use event::set as set_event;
 
 /// The routines of this area.
 pub(super) fn exports() -> Table {

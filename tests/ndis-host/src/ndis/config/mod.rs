@@ -1,5 +1,7 @@
 //! Configuration: the parameters of an adapter, a binding or a driver in the registry.
 
+mod keys;
+
 use std::ffi::c_void;
 
 use ndis_sys::{
@@ -16,12 +18,15 @@ use crate::ndis::bindings::{Binding, parameters};
 use crate::ndis::call::{Level, import};
 use crate::ndis::drivers::MiniportDriver;
 use crate::ndis::handles::{self, Kind, Object};
+use crate::ndis::modules::ModuleId;
 use crate::ndis::protocols::ProtocolDriver;
 use crate::ndis::text::{self, OwnedString};
 use crate::ndis::{faults, header, modules};
 use crate::registry::{self, Value};
 use crate::sched::BatonCell;
 use crate::{ntoskrnl, verifier};
+
+pub(super) use keys::exports;
 
 /// NdisProcessorAmd64 and NdisProcessorArm64 of NDIS_PROCESSOR_TYPE.
 const PROCESSOR_TYPE: u32 = if cfg!(target_arch = "aarch64") { 8 } else { 5 };
@@ -32,6 +37,10 @@ pub(crate) struct Configuration {
     /// Handle that it was opened for: an adapter, binding or driver; 0 for bind parameters.
     owner: u64,
     key: String,
+    /// Opened from another configuration, to be closed for itself (rule 224).
+    is_sub_key: bool,
+    /// The driver that it was opened for as such, not for one of its adapters.
+    driver: ModuleId,
     lent: BatonCell<Vec<Lent>>,
 }
 
@@ -46,6 +55,8 @@ enum Lent {
         bytes: Vec<u8>,
     },
     Address(Vec<u8>),
+    /// Name of a sub key.
+    Name(OwnedString),
 }
 
 // SAFETY: the pointers in the parameters are to memory that the same value owns.
@@ -105,6 +116,8 @@ pub(crate) unsafe extern "efiapi" fn open(
         handle,
         owner,
         key,
+        is_sub_key: false,
+        driver: driver_behind(owner),
         lent: BatonCell::new(Vec::new()),
     });
     OPEN.with(|open| open.push(opened));
@@ -286,7 +299,7 @@ impl Configuration {
     fn lend(&'static self, mut lent: Lent) -> *mut NDIS_CONFIGURATION_PARAMETER {
         let place: *mut NDIS_CONFIGURATION_PARAMETER = match &mut lent {
             Lent::Parameter { place, .. } | Lent::Bytes { place, .. } => &raw mut **place,
-            Lent::Address(_) => std::ptr::null_mut(),
+            Lent::Address(_) | Lent::Name(_) => std::ptr::null_mut(),
         };
         self.lent.with(|all| all.push(lent));
         place
@@ -367,6 +380,7 @@ impl Lent {
                 bytes.fill(0xdd);
             }
             Self::Address(mut bytes) => bytes.fill(0xdd),
+            Self::Name(name) => drop(name),
         }
     }
 }
@@ -381,4 +395,25 @@ pub(crate) fn leaks_of(owner: u64) -> Vec<String> {
             .map(|c| format!("open configuration {:#x} ({})", c.handle, c.key))
             .collect()
     })
+}
+
+/// The module whose driver or protocol handle this is; unknown for all other handles.
+fn driver_behind(handle: u64) -> ModuleId {
+    match handles::kind_of(handle) {
+        Some(Kind::MiniportDriver | Kind::ProtocolDriver) => modules::of_handle(handle),
+        _ => modules::UNKNOWN,
+    }
+}
+
+/// Reports what a driver has left open of its own configuration: rules 219 and 224.
+pub(crate) fn report_leaks_of_module(module: ModuleId) {
+    let left = OPEN.with(|open| {
+        let own = open.iter().filter(|c| c.driver == module);
+        own.map(|c| (c.is_sub_key, c.key.clone()))
+            .collect::<Vec<_>>()
+    });
+    for (is_sub_key, key) in left {
+        let rule = if is_sub_key { 224 } else { 219 };
+        verifier::breach(rule, format!("the configuration {key} was not closed"));
+    }
 }

@@ -1,4 +1,4 @@
-//! Registry routines.
+//! Keys and values through handles.
 
 use std::ffi::c_void;
 use std::mem::offset_of;
@@ -6,20 +6,17 @@ use std::mem::offset_of;
 use ndis_sys::{
     ACCESS_MASK, HANDLE, KEY_VALUE_INFORMATION_CLASS, KEY_VALUE_PARTIAL_INFORMATION,
     KeyValueBasicInformation, KeyValueFullInformation, KeyValuePartialInformation, NTSTATUS,
-    OBJECT_ATTRIBUTES, RTL_REGISTRY_ABSOLUTE, RTL_REGISTRY_SERVICES, STATUS_BUFFER_OVERFLOW,
-    STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_HANDLE, STATUS_INVALID_PARAMETER,
-    STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS, UNICODE_STRING,
+    OBJECT_ATTRIBUTES, STATUS_BUFFER_OVERFLOW, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_HANDLE,
+    STATUS_INVALID_PARAMETER, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS, UNICODE_STRING,
 };
 
-use super::{enter, handle, text, thread};
-use crate::registry::{self, SERVICES, Value};
+use crate::ntoskrnl::{enter, handle, text, thread};
+use crate::registry::{self, Value};
 use crate::sched::PASSIVE_LEVEL;
 use crate::verifier;
 
 /// The key behind a handle has been deleted.
 const STATUS_KEY_DELETED: NTSTATUS = 0xC000_017C_u32 as NTSTATUS;
-/// Bits of `RelativeTo` that do not choose a root: handle, optional.
-const RELATIVE_TO_FLAGS: u32 = 0xC000_0000;
 
 /// `ZwOpenKey`: opens a key by its full path, or relative to another handle. At PASSIVE.
 ///
@@ -33,19 +30,9 @@ pub(super) unsafe extern "efiapi" fn zw_open_key(
 ) -> NTSTATUS {
     enter("ZwOpenKey", PASSIVE_LEVEL);
     // SAFETY: as the caller promises.
-    let attributes = unsafe { &*attributes };
-    if attributes.Length as usize != size_of::<OBJECT_ATTRIBUTES>() {
-        return STATUS_INVALID_PARAMETER;
-    }
-    // SAFETY: as the caller promises.
-    let name = unsafe { text::read(attributes.ObjectName) };
-    let path = if attributes.RootDirectory.is_null() {
-        name
-    } else {
-        match handle::path(attributes.RootDirectory) {
-            Some(root) => format!(r"{root}\{name}"),
-            None => return STATUS_INVALID_HANDLE,
-        }
+    let path = match unsafe { path_of(attributes) } {
+        Ok(path) => path,
+        Err(status) => return status,
     };
     if !registry::with(|registry| registry.key(&path).is_some()) {
         return STATUS_OBJECT_NAME_NOT_FOUND;
@@ -53,6 +40,26 @@ pub(super) unsafe extern "efiapi" fn zw_open_key(
     // SAFETY: as the caller promises.
     unsafe { key_handle.write(handle::open(path)) };
     STATUS_SUCCESS
+}
+
+/// The full path that object attributes name.
+///
+/// # Safety
+///
+/// `attributes` describes a name.
+pub(super) unsafe fn path_of(attributes: *const OBJECT_ATTRIBUTES) -> Result<String, NTSTATUS> {
+    // SAFETY: by contract.
+    let attributes = unsafe { &*attributes };
+    if attributes.Length as usize != size_of::<OBJECT_ATTRIBUTES>() {
+        return Err(STATUS_INVALID_PARAMETER);
+    }
+    // SAFETY: by contract.
+    let name = unsafe { text::read(attributes.ObjectName) };
+    if attributes.RootDirectory.is_null() {
+        return Ok(name);
+    }
+    let root = handle::path(attributes.RootDirectory).ok_or(STATUS_INVALID_HANDLE)?;
+    Ok(format!(r"{root}\{name}"))
 }
 
 /// `ZwClose`: closes a handle; one that is not open is a breach of rule 14. At PASSIVE.
@@ -111,6 +118,22 @@ pub(super) unsafe extern "efiapi" fn zw_query_value_key(
         return STATUS_INVALID_PARAMETER;
     };
     // SAFETY: as the caller promises.
+    unsafe { give(&bytes, fixed, information, length, result_length) }
+}
+
+/// Copies what fits of `bytes`, of which the first `fixed` must.
+///
+/// # Safety
+///
+/// `information` has `length` bytes; `result_length` can be written.
+pub(super) unsafe fn give(
+    bytes: &[u8],
+    fixed: usize,
+    information: *mut c_void,
+    length: u32,
+    result_length: *mut u32,
+) -> NTSTATUS {
+    // SAFETY: by contract.
     unsafe { result_length.write(bytes.len() as u32) };
     let length = length as usize;
     if length < fixed {
@@ -127,7 +150,7 @@ pub(super) unsafe extern "efiapi" fn zw_query_value_key(
 }
 
 /// The bytes of an information class, and how many of them must fit for any to be returned.
-fn value_information(
+pub(super) fn value_information(
     class: KEY_VALUE_INFORMATION_CLASS,
     name: &str,
     value: &Value,
@@ -156,29 +179,4 @@ fn value_information(
     );
     let header = header.into_iter().flat_map(u32::to_le_bytes);
     Some((header.chain(tail).collect(), fixed))
-}
-
-/// `RtlCheckRegistryKey`: whether a key is there. At PASSIVE.
-///
-/// # Safety
-///
-/// `path` must point to a zero-terminated string.
-pub(super) unsafe extern "efiapi" fn rtl_check_registry_key(
-    relative_to: u32,
-    path: *mut u16,
-) -> NTSTATUS {
-    enter("RtlCheckRegistryKey", PASSIVE_LEVEL);
-    // SAFETY: as the caller promises.
-    let path = unsafe { text::read_terminated(path) };
-    let path = match relative_to & !RELATIVE_TO_FLAGS {
-        RTL_REGISTRY_ABSOLUTE => path,
-        RTL_REGISTRY_SERVICES => format!(r"{SERVICES}\{path}"),
-        other => panic!("RtlCheckRegistryKey relative to {other} is not offered by the host"),
-    };
-    let is_there = registry::with(|registry| registry.key(&path).is_some());
-    if is_there {
-        STATUS_SUCCESS
-    } else {
-        STATUS_OBJECT_NAME_NOT_FOUND
-    }
 }
