@@ -41,6 +41,10 @@ unsafe extern "system" {
     /// Releases a spin lock, stays at the level. At `DISPATCH_LEVEL` or above.
     pub fn KeReleaseSpinLockFromDpcLevel(spin_lock: *mut KSPIN_LOCK);
 
+    /// Returns when every DPC that was queued, on whichever CPU, has run to its end. At
+    /// `PASSIVE_LEVEL`.
+    pub fn KeFlushQueuedDpcs();
+
     /// Initializes an event. Any level.
     pub fn KeInitializeEvent(event: *mut KEVENT, kind: EVENT_TYPE, state: BOOLEAN);
 

@@ -98,6 +98,9 @@ impl<T: Sync> Timer<T> {
         self.state.expirations.stop();
         self.cancel();
         self.state.expirations.wait(at);
+        // The function that ended the wait may not have returned.
+        // SAFETY: at PASSIVE_LEVEL.
+        unsafe { sys::KeFlushQueuedDpcs() };
     }
 }
 

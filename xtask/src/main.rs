@@ -42,6 +42,8 @@ enum Task {
         #[arg(long, value_name = "NAME", hide = true)]
         mutant: Option<String>,
     },
+    /// Build the small drivers that the test host is tried with
+    BuildTestDrivers,
     /// Stream a file through the driver while the VF leaves and comes back
     Migrate(MigrateArgs),
     /// Run all test suites, or the named ones; the last line is the sum
@@ -68,6 +70,7 @@ fn run(task: Task) -> Result<ExitCode> {
     let workspace = Workspace::load()?;
     match task {
         Task::Build { arch, out, mutant } => build(&workspace, arch, out, mutant.as_deref()),
+        Task::BuildTestDrivers => build_test_drivers(&workspace),
         Task::Migrate(args) => migrate::run(&workspace, &args),
         Task::Test { suites } => suites::run(&workspace, &suites),
         Task::Check => check(&workspace),
@@ -99,6 +102,14 @@ fn build(
             println!("{}", built.sys.display());
             println!("  {}", built.summary);
         }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn build_test_drivers(workspace: &Workspace) -> Result<ExitCode> {
+    for driver in &driver::test_drivers::ALL {
+        let image = driver::test_drivers::build(workspace, driver)?;
+        println!("{}", image.display());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -12,4 +12,5 @@ pub mod args;
 pub mod cases;
 pub mod migration;
 pub mod report;
+pub mod strangers;
 pub mod world;

@@ -16,6 +16,7 @@ use crate::workspace::{self, Workspace};
 mod checksum;
 mod image;
 mod mutants;
+pub(crate) mod test_drivers;
 mod version;
 
 pub(crate) use mutants::{

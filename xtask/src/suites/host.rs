@@ -4,7 +4,7 @@
 use anyhow::Result;
 
 use super::tally::Tally;
-use crate::driver::{self, Arch, BuildArgs};
+use crate::driver::{self, Arch, BuildArgs, test_drivers};
 use crate::workspace::Workspace;
 
 /// Runs the suite.
@@ -32,6 +32,9 @@ pub(super) fn run(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
             }
         }
     }
+    for driver in &test_drivers::ALL {
+        tally.check(driver.image, test_drivers::build(workspace, driver));
+    }
     build_mutants(workspace, tally)?;
     let Some(image) = native else { return Ok(()) };
 
@@ -47,7 +50,8 @@ pub(super) fn run(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
             "--no-fail-fast",
         ])
         .env("NETKVM_SYS", image)
-        .env("NETKVM_MUTANTS", driver::mutants_folder(workspace));
+        .env("NETKVM_MUTANTS", driver::mutants_folder(workspace))
+        .env("TEST_DRIVERS", test_drivers::folder(workspace));
     tally.cargo_test("scenarios", scenarios);
     Ok(())
 }

@@ -4,7 +4,7 @@
 use anyhow::Result;
 
 use super::tally::Tally;
-use crate::driver::{self, Arch};
+use crate::driver::{self, Arch, test_drivers};
 use crate::lints;
 use crate::workspace::{self, Workspace};
 
@@ -38,11 +38,22 @@ fn house_rules(workspace: &Workspace, tally: &mut Tally) {
     }
 }
 
-/// Everything that builds on this machine; the driver itself is for Windows only.
+/// Leaves out what builds for Windows only: the driver, and those to try the test host with.
+fn images_excluded() -> Vec<String> {
+    let images = test_drivers::ALL.iter().map(|driver| driver.package);
+    let images = images.chain([driver::PACKAGE]);
+    images
+        .map(|package| format!("--exclude={package}"))
+        .collect()
+}
+
+/// Everything that builds on this machine.
 fn clippy(workspace: &Workspace, tally: &mut Tally) {
     let command = workspace
         .cargo("clippy")
-        .args(["--workspace", "--exclude", driver::PACKAGE, "--all-targets"])
+        .arg("--workspace")
+        .args(images_excluded())
+        .arg("--all-targets")
         .args(["--", "-D", "warnings"]);
     tally.check("clippy", command.run());
 }
@@ -53,7 +64,8 @@ fn kernel_clippy(workspace: &Workspace, tally: &mut Tally, arch: Arch) {
     let mut command = workspace
         .cargo("clippy")
         .args(["--release", "--target", arch.target()]);
-    for package in lints::KERNEL {
+    let test_drivers = test_drivers::ALL.iter().map(|driver| driver.package);
+    for package in lints::KERNEL.into_iter().chain(test_drivers) {
         command = command.args(["--package", package]);
     }
     let name = format!("clippy for {}", arch.target());
@@ -63,13 +75,8 @@ fn kernel_clippy(workspace: &Workspace, tally: &mut Tally, arch: Arch) {
 fn tests(workspace: &Workspace, tally: &mut Tally) {
     let all = workspace
         .cargo("test")
-        .args([
-            "--workspace",
-            "--exclude",
-            driver::PACKAGE,
-            "--exclude",
-            "scenarios",
-        ])
+        .args(["--workspace", "--exclude", "scenarios"])
+        .args(images_excluded())
         .arg("--no-fail-fast");
     tally.cargo_test("tests of the crates", all);
     // The other tests of `scenarios` run the image: suite `host`.

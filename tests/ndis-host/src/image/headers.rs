@@ -52,12 +52,8 @@ impl<'file> Headers<'file> {
             return Err(LoadError::WrongSubsystem(self.subsystem()));
         }
         let flags = self.nt.file_header().characteristics.get(LE);
-        let stripped = flags & pe::IMAGE_FILE_RELOCS_STRIPPED != 0;
-        if stripped
-            || self
-                .directory(pe::IMAGE_DIRECTORY_ENTRY_BASERELOC)
-                .is_none()
-        {
+        // Without the flag, an image without a table holds no address that would have to change.
+        if flags & pe::IMAGE_FILE_RELOCS_STRIPPED != 0 {
             return Err(LoadError::NoRelocations);
         }
         let alignment = self.optional().section_alignment();

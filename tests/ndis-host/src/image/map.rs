@@ -85,9 +85,10 @@ impl Mapping {
     }
 
     fn relocations(&mut self, headers: &Headers<'_>) -> Result<Vec<Relocation>, LoadError> {
-        let (address, size) = headers
-            .directory(pe::IMAGE_DIRECTORY_ENTRY_BASERELOC)
-            .ok_or(LoadError::NoRelocations)?;
+        let directory = headers.directory(pe::IMAGE_DIRECTORY_ENTRY_BASERELOC);
+        let Some((address, size)) = directory else {
+            return Ok(Vec::new());
+        };
         let data = self
             .bytes()
             .get(address as usize..)

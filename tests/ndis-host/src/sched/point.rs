@@ -100,8 +100,11 @@ pub(super) fn deliver() {
                 );
             }
             Work::Dpc(dpc) => {
-                call_at(DISPATCH_LEVEL, "a DPC routine", dpc.body);
-                core(|core| core.forget_running(dpc.id));
+                // It has ended before the level falls and lets the next one in.
+                call_at(DISPATCH_LEVEL, "a DPC routine", || {
+                    (dpc.body)();
+                    core(|core| core.forget_running(dpc.id));
+                });
             }
         }
     }

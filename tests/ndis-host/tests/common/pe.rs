@@ -138,6 +138,10 @@ impl Image {
         self.put_u16(HEADERS + 4, machine);
     }
 
+    pub(crate) fn set_characteristics(&mut self, characteristics: u16) {
+        self.put_u16(HEADERS + 22, characteristics);
+    }
+
     pub(crate) fn set_magic(&mut self, magic: u16) {
         self.put_u16(OPTIONAL, magic);
     }

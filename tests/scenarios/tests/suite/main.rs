@@ -7,3 +7,4 @@ mod cases;
 mod migrate;
 mod mutants;
 mod process;
+mod strangers;

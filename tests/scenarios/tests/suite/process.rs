@@ -77,6 +77,16 @@ pub(crate) fn migrate(seed: u64, image: &Path, more: &[&str]) -> Ended {
     run(command)
 }
 
+/// Runs the small drivers that are not netkvm.
+pub(crate) fn strangers(seed: u64) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_strangers"));
+    command
+        .args(["--seed", &seed.to_string()])
+        .arg("--drivers")
+        .arg(from_environment("TEST_DRIVERS"));
+    run(command)
+}
+
 /// Runs `command` to its end.
 ///
 /// # Panics
