@@ -13,6 +13,7 @@ use std::ptr::NonNull;
 
 use super::pool::{Kind, Request};
 use super::{PAGE_SIZE, set_access};
+use crate::ntoskrnl;
 use crate::sched::BatonCell;
 
 /// Fill around blocks.
@@ -96,6 +97,7 @@ impl Place {
     pub(super) fn free(&self, outer: NonNull<u8>) {
         if self.is_special {
             let outer = outer.as_ptr().expose_provenance();
+            ntoskrnl::forget_locks(outer, self.outer_len);
             SPARE.with(|spare| spare.entry(self.outer_len).or_default().push(outer));
         } else {
             super::free(outer, self.outer_len, self.align);

@@ -3,8 +3,8 @@
 //! Freed blocks rest in a quarantine, filled with poison; a block whose poison has changed when it
 //! leaves was written after it had been freed. In some runs, by seed, the whole pool is a special
 //! pool, as Driver Verifier's: each block ends at a page without access, and a freed block has no
-//! access at all, so that reads are noticed too, and both where they happen. It costs a run about
-//! a tenth of its time, which is why not all runs have it.
+//! access at all, so that reads are noticed too, and both where they happen. It costs a run up to
+//! a third of its time, which is why not all runs have it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;

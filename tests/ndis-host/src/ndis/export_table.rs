@@ -5,8 +5,9 @@ use super::bindings::{bind, events as pnp_events, open};
 use super::nbl::{contexts, data, mdl, pool};
 use super::oid::{miniport, submit};
 use super::{
-    config, control_device, dma, drivers, event_log, events, files, interrupts, memory_calls, misc,
-    protocols, receive, remove, resources, send, shared, status, timers, work_items,
+    compat, config, control_device, dma, drivers, event_log, events, files, interrupts,
+    memory_calls, misc, protocols, receive, remove, resources, send, shared, status, timers,
+    work_items,
 };
 
 /// The exports: name and address.
@@ -19,6 +20,7 @@ pub fn exports() -> Vec<(&'static str, usize)> {
         config::exports(),
         control_device::exports(),
         files::exports(),
+        compat::exports(),
     ];
     parts.concat()
 }

@@ -15,6 +15,7 @@ pub mod api;
 pub(crate) mod bindings;
 pub(crate) mod call;
 pub(crate) mod characteristics;
+pub(crate) mod compat;
 pub(crate) mod config;
 pub(crate) mod control_device;
 pub(crate) mod dma;

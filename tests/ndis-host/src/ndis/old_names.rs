@@ -1,6 +1,7 @@
 //! Names that tell a driver of NDIS 5, or one that was built with other headers than the WDK's:
 //! rule 307 and the note behind section 3.4 of the rules.
 
+use super::compat;
 use crate::verifier;
 
 /// What no header of NDIS 6 declares: an import makes it an NDIS 5 driver, which stops the system
@@ -49,6 +50,12 @@ pub(crate) fn judge<'a>(image: &str, imports: impl Iterator<Item = &'a str>) {
         });
         if FROWNED_UPON.contains(&name) {
             verifier::advice(307, format!("{image} imports {name}: prefer what NDIS has"));
+        }
+        if compat::is_compatibility_body(name) {
+            verifier::advice(
+                307,
+                format!("{image} imports {name}, which the headers of NDIS 6 make a macro"),
+            );
         }
     }
 }

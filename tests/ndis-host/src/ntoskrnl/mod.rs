@@ -48,6 +48,21 @@ pub use timing::time;
 use crate::sched::{self, BatonCell, Irql};
 use crate::verifier;
 
+/// Routines that ndis.sys forwards to, where other headers make that a macro.
+pub(crate) mod compat {
+    pub(crate) use super::locks::interlocked::{
+        add_large_integer, add_ulong, insert_head, insert_tail, pop_entry, push_entry, remove_head,
+    };
+    pub(crate) use super::locks::spin_lock::{
+        ke_acquire_spin_lock_at_dpc_level as acquire_at_dpc_level,
+        ke_acquire_spin_lock_raise_to_dpc as acquire_raising,
+        ke_initialize_spin_lock as initialize_spin_lock, ke_release_spin_lock as release_lowering,
+        ke_release_spin_lock_from_dpc_level as release_from_dpc_level,
+    };
+    pub(crate) use super::text::rtl_init_unicode_string as init_unicode_string;
+    pub(crate) use super::timing::time::ke_stall_execution_processor as stall;
+}
+
 /// What Windows this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OsVersion {

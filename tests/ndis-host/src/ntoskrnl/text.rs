@@ -16,7 +16,7 @@ const LONGEST: usize = (u16::MAX as usize - 2) / 2;
 /// # Safety
 ///
 /// `destination` must be writable, `source` null or zero-terminated.
-pub(super) unsafe extern "efiapi" fn rtl_init_unicode_string(
+pub(crate) unsafe extern "efiapi" fn rtl_init_unicode_string(
     destination: *mut UNICODE_STRING,
     source: *const u16,
 ) {

@@ -46,7 +46,7 @@ fn begin(routine: &str, lock: *mut KSPIN_LOCK) {
 /// # Safety
 ///
 /// `addend` must be readable and writable.
-unsafe extern "efiapi" fn add_large_integer(
+pub(crate) unsafe extern "efiapi" fn add_large_integer(
     addend: *mut i64,
     increment: i64,
     lock: *mut KSPIN_LOCK,

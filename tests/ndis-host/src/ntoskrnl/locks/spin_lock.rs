@@ -39,7 +39,7 @@ fn acquisition(lock: *mut KSPIN_LOCK, how: How) -> Acquisition {
 /// # Safety
 ///
 /// `lock` must be writable.
-pub(in crate::ntoskrnl) unsafe extern "efiapi" fn ke_initialize_spin_lock(lock: *mut KSPIN_LOCK) {
+pub(crate) unsafe extern "efiapi" fn ke_initialize_spin_lock(lock: *mut KSPIN_LOCK) {
     enter("KeInitializeSpinLock", HIGH_LEVEL);
     if super::holders(lock.addr()) > 0 {
         let lock = describe(lock.addr());

@@ -228,7 +228,7 @@ unsafe extern "efiapi" fn mm_allocate_pages_for_mdl_ex(
     verifier::require(111, flags & !KNOWN_FLAGS == 0, || {
         format!("{CALL}: flags {flags:#x}")
     });
-    let skips = skip as u64 % PAGE_SIZE as u64 == 0;
+    let skips = (skip as u64).is_multiple_of(PAGE_SIZE as u64);
     verifier::require(111, skips, || format!("{CALL}: SkipBytes {skip:#x}"));
     let len = bytes.next_multiple_of(PAGE_SIZE);
     if len == 0 || len > u32::MAX as usize || faults::allocation_fails(CALL) {

@@ -8,7 +8,7 @@ use super::critical_region::apcs_are_off;
 use super::dispatcher::{self, Kind};
 use super::wait::refuse_held_locks;
 use crate::ntoskrnl::memory::describe;
-use crate::ntoskrnl::{Table, enter};
+use crate::ntoskrnl::{Table, enter, objects};
 use crate::sched::{self, APC_LEVEL, BatonCell, DISPATCH_LEVEL, Irql, ThreadId};
 use crate::verifier;
 
@@ -164,6 +164,11 @@ unsafe fn take(mutex: Mutex, thread: ThreadId) -> bool {
         // SAFETY: as the caller promises.
         unsafe { count.write_volatile(0) };
         OWNERS.with(|owners| owners.insert(mutex.addr(), thread));
+        objects::hold(
+            mutex.addr(),
+            size_of::<FAST_MUTEX>(),
+            "a mutex that is owned",
+        );
     }
     is_free
 }
@@ -193,6 +198,7 @@ unsafe fn release(routine: &str, mutex: Mutex) {
         let place = describe(mutex.addr());
         format!("{routine}: the caller does not own the mutex at {place}")
     });
+    objects::let_go(mutex.addr());
     // SAFETY: as the caller promises.
     unsafe { (&raw mut (*mutex).Count).write_volatile(1) };
 }

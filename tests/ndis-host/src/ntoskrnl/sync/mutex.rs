@@ -6,7 +6,7 @@ use ndis_sys::{BOOLEAN, KMUTANT};
 
 use super::dispatcher::{self, Kind};
 use crate::ntoskrnl::memory::describe;
-use crate::ntoskrnl::{Table, enter, require_at_most};
+use crate::ntoskrnl::{Table, enter, objects, require_at_most};
 use crate::sched::{self, APC_LEVEL, BatonCell, DISPATCH_LEVEL, HIGH_LEVEL, ThreadId};
 use crate::verifier;
 
@@ -28,7 +28,10 @@ pub(super) fn is_owned_by(mutex: usize, thread: ThreadId) -> bool {
 
 /// Makes a thread the owner of the mutex at an address.
 pub(super) fn own(mutex: usize, thread: ThreadId) {
-    OWNERS.with(|owners| owners.insert(mutex, thread));
+    let before = OWNERS.with(|owners| owners.insert(mutex, thread));
+    if before.is_none() {
+        objects::hold(mutex, size_of::<KMUTANT>(), "a mutex that is owned");
+    }
 }
 
 /// A thread that ends must not own a mutex (bug check 0x4D is for users; the kernel's is fatal).
@@ -52,7 +55,10 @@ pub(super) fn check_end_of_thread() {
 /// `mutex` must be writable.
 unsafe extern "efiapi" fn ke_initialize_mutex(mutex: *mut KMUTANT, _level: u32) {
     enter("KeInitializeMutex", HIGH_LEVEL);
-    OWNERS.with(|owners| owners.remove(&mutex.addr()));
+    objects::require_none(mutex.addr(), size_of::<KMUTANT>(), || {
+        let place = describe(mutex.addr());
+        format!("KeInitializeMutex of the memory at {place}")
+    });
     // SAFETY: the caller promises that it is writable.
     unsafe { dispatcher::initialize(mutex.cast(), Kind::Mutant, 1) };
     // SAFETY: the caller promises that it is writable.
@@ -89,6 +95,7 @@ unsafe extern "efiapi" fn ke_release_mutex(mutex: *mut KMUTANT, wait: BOOLEAN) -
     let old = unsafe { dispatcher::read_state(mutex.cast()) };
     if old == 0 {
         OWNERS.with(|owners| owners.remove(&mutex.addr()));
+        objects::let_go(mutex.addr());
     }
     // SAFETY: as the caller promises.
     unsafe { dispatcher::set_state(mutex.cast(), old + 1) }

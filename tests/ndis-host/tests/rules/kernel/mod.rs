@@ -1,5 +1,6 @@
 //! 1.M: timers, work items, events, locks, memory: what the kernel does.
 
+mod compat;
 pub(crate) mod locks;
 mod mdl;
 mod objects;

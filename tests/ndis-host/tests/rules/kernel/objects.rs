@@ -308,3 +308,13 @@ fn r215_holds_when_a_pulse_releases_who_waits() {
         assert_eq!(call!(KeReadStateEvent: fn(*mut KEVENT) -> i32; event), 0);
     });
 }
+
+#[test]
+fn r215_breaks_when_a_mutex_is_freed_and_owned() {
+    breaks!(215, || {
+        let mutex = allocate_object::<ndis_sys::KMUTANT>();
+        call!(KeInitializeMutex: fn(*mut ndis_sys::KMUTANT, u32); mutex, 0);
+        assert_eq!(wait_for(mutex.cast(), None), STATUS_SUCCESS);
+        free(mutex);
+    });
+}
