@@ -19,6 +19,8 @@ pub mod verifier;
 use std::io::Write;
 
 use ntoskrnl::OsVersion;
+use sched::{Mode, Settings};
+use verifier::Checks;
 
 /// What a run is made of.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +33,25 @@ pub struct Config {
     pub ram_bytes: usize,
     /// Which Windows the machine runs.
     pub os: OsVersion,
+    /// How the machine runs: one step after another, or freely.
+    pub mode: Mode,
+    /// CPUs of a processor group, the last one excepted, which has what is left.
+    pub group_size: usize,
+    /// What the judge looks at.
+    pub checks: Checks,
+}
+
+impl Config {
+    /// A machine for throughput: it runs freely, and the judge makes only the checks that cost
+    /// little.
+    #[must_use]
+    pub fn free_running() -> Self {
+        Self {
+            mode: Mode::FreeRunning,
+            checks: Checks::Light,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for Config {
@@ -40,6 +61,9 @@ impl Default for Config {
             cpus: 2,
             ram_bytes: 512 << 20,
             os: OsVersion::BASELINE,
+            mode: Mode::Deterministic,
+            group_size: sched::LARGEST_GROUP,
+            checks: Checks::Thorough,
         }
     }
 }
@@ -56,7 +80,13 @@ const PANIC_EXIT: i32 = 101;
 /// When guest memory cannot be had.
 pub fn start(config: &Config) -> anyhow::Result<()> {
     end_process_on_panic();
-    sched::start(config.seed, config.cpus);
+    let settings = Settings {
+        mode: config.mode,
+        group_size: config.group_size,
+        ..Settings::default()
+    };
+    sched::start_with(config.seed, config.cpus, settings);
+    verifier::set_checks(config.checks);
     memory::start(config.ram_bytes)?;
     memory::pool::set_special(config.seed % SPECIAL_POOL_ONE_IN == SPECIAL_POOL_ONE_IN - 1);
     mmio::start();
@@ -64,7 +94,8 @@ pub fn start(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The address of an exported routine, for drivers that are linked into this program.
+/// The address of an exported routine, for drivers that are linked into this program and call it
+/// as an image does.
 ///
 /// # Panics
 ///
@@ -74,7 +105,10 @@ pub fn export(name: &str) -> *const () {
     let ndis = ndis::exports().into_iter();
     let ndis = ndis.map(|(name, address)| (name, std::ptr::with_exposed_provenance(address)));
     let found = kernel.chain(ndis).find(|(exported, _)| *exported == name);
-    found.map_or_else(|| panic!("{name} is not exported"), |(_, address)| address)
+    let Some((_, address)) = found else {
+        panic!("{name} is not exported")
+    };
+    std::ptr::with_exposed_provenance(sched::gate(address.expose_provenance()))
 }
 
 /// Makes any panic end the process: unwinding through a driver's frames is not possible, and a

@@ -65,15 +65,14 @@ extern "C" fn on_fault(_signal: c_int, info: *mut libc::siginfo_t, context: *mut
         is_general: info.si_code == SI_KERNEL,
         registers: registers_of(context),
     };
-    if !sched::is_running() {
-        return give_up();
-    }
-    if let Some(registers) = fault.handle() {
-        set_registers(context, &registers);
+    match sched::interrupt_driver(|| fault.handle()) {
+        Some(Some(registers)) => set_registers(context, &registers),
+        Some(None) => {}
+        None => give_up(),
     }
 }
 
-/// A fault of code that holds the baton.
+/// A fault, to be served with the baton.
 struct Fault {
     /// The address that was touched; meaningless for a general protection fault.
     address: usize,

@@ -232,14 +232,14 @@ impl Channel {
         let device = std::ptr::with_exposed_provenance_mut(self.adapter.node.objects().functional);
         callback(Callback::ProcessSgList, self.handle, || {
             // SAFETY: the driver registered the handler; the list is live until it frees it.
-            unsafe {
+            sched::in_driver(|| unsafe {
                 (self.description.process)(
                     device,
                     std::ptr::null_mut(),
                     std::ptr::with_exposed_provenance_mut(place),
                     std::ptr::with_exposed_provenance_mut(context),
                 );
-            }
+            });
         });
     }
 }

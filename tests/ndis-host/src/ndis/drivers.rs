@@ -17,7 +17,7 @@ use crate::ndis::image_miniport::ImageMiniport;
 use crate::ndis::modules::{self, ModuleId};
 use crate::ndis::native::Miniport;
 use crate::ndis::{adapter, characteristics, faults, header};
-use crate::sched::BatonCell;
+use crate::sched::{self, BatonCell};
 use crate::{ntoskrnl, verifier};
 
 /// A registered miniport driver.
@@ -122,7 +122,7 @@ fn call_set_options(
     };
     callback(Callback::SetOptions, driver.handle, || {
         // SAFETY: the driver registered this routine with this context.
-        unsafe { set_options(handles::raw(driver.handle), context) }
+        sched::in_driver(|| unsafe { set_options(handles::raw(driver.handle), context) })
     })
 }
 
@@ -217,9 +217,9 @@ unsafe extern "efiapi" fn unload_of_ndis(driver_object: *mut DRIVER_OBJECT) {
             .and_then(|handlers| handlers.characteristics.UnloadHandler)
     });
     if let Some(unload) = unload {
-        // SAFETY: the driver registered this routine; its object is the one that it got.
-        callback(Callback::Unload, object as u64, || unsafe {
-            unload(driver_object)
+        callback(Callback::Unload, object as u64, || {
+            // SAFETY: the driver registered this routine; its object is the one that it got.
+            sched::in_driver(|| unsafe { unload(driver_object) })
         });
     }
 }

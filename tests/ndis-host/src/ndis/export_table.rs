@@ -5,9 +5,7 @@ use super::bindings::{bind, events as pnp_events, open};
 use super::nbl::{contexts, data, mdl, pool};
 use super::oid::{miniport, submit};
 use super::{
-    compat, config, control_device, dma, drivers, event_log, events, files, interrupts,
-    memory_calls, misc, protocols, receive, remove, resources, send, shared, status, timers,
-    work_items,
+    compat, config, control_device, dma, drivers, event_log, events, files, interrupts, memory_calls, misc, protocols, receive, remove, resources, send, shared, status, timers, work_items, processors,
 };
 
 /// The exports: name and address.
@@ -21,11 +19,13 @@ pub fn exports() -> Vec<(&'static str, usize)> {
         control_device::exports(),
         files::exports(),
         compat::exports(),
+        processors::exports(),
     ];
     parts.concat()
 }
 
-type Table = Vec<(&'static str, usize)>;
+/// Exports: name and address.
+pub(super) type Table = Vec<(&'static str, usize)>;
 
 fn miniport_exports() -> Table {
     vec![
@@ -283,10 +283,6 @@ fn general_exports() -> Table {
             misc::routine_address as *const () as usize,
         ),
         ("NdisGetSystemUpTimeEx", misc::up_time as *const () as usize),
-        (
-            "NdisGroupMaxProcessorCount",
-            misc::group_max_processors as *const () as usize,
-        ),
         (
             "NdisWriteErrorLogEntry",
             event_log::write as *const () as usize,

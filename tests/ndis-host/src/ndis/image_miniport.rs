@@ -14,6 +14,7 @@ use crate::ndis::adapter::Adapter;
 use crate::ndis::drivers::MiniportDriver;
 use crate::ndis::handles;
 use crate::ndis::native::{AdapterHandle, Miniport, OidRequestRef};
+use crate::sched;
 
 /// One adapter of an image's miniport driver.
 pub(crate) struct ImageMiniport {
@@ -44,7 +45,7 @@ impl ImageMiniport {
     }
 }
 
-// In all methods: the handlers were checked at registration, their context is the driver's own,
+// In all methods: the handlers run as driver code does (`sched::in_driver`); they were checked at registration, their context is the driver's own,
 // and the other arguments are what the handler's page asks for.
 impl Miniport for ImageMiniport {
     fn initialize(
@@ -64,13 +65,14 @@ impl Miniport for ImageMiniport {
         let context = std::ptr::with_exposed_provenance_mut(context);
         let parameters = (&raw const *parameters).cast_mut();
         // SAFETY: see above.
-        unsafe { initialize(handles::raw(adapter.0), context, parameters) }
+        sched::in_driver(|| unsafe { initialize(handles::raw(adapter.0), context, parameters) })
     }
 
     fn halt(&self, action: NDIS_HALT_ACTION) {
         if let Some(halt) = self.handlers().and_then(|h| h.HaltHandlerEx) {
+            let context = self.context();
             // SAFETY: see above.
-            unsafe { halt(self.context(), action) }
+            sched::in_driver(|| unsafe { halt(context, action) })
         }
     }
 
@@ -78,36 +80,43 @@ impl Miniport for ImageMiniport {
         let Some(pause) = self.handlers().and_then(|h| h.PauseHandler) else {
             return NDIS_STATUS_FAILURE;
         };
+        let context = self.context();
         // SAFETY: see above.
-        unsafe { pause(self.context(), (&raw const *parameters).cast_mut()) }
+        sched::in_driver(|| unsafe { pause(context, (&raw const *parameters).cast_mut()) })
     }
 
     fn restart(&self, parameters: &NDIS_MINIPORT_RESTART_PARAMETERS) -> NDIS_STATUS {
         let Some(restart) = self.handlers().and_then(|h| h.RestartHandler) else {
             return NDIS_STATUS_FAILURE;
         };
+        let context = self.context();
         // SAFETY: see above.
-        unsafe { restart(self.context(), (&raw const *parameters).cast_mut()) }
+        sched::in_driver(|| unsafe { restart(context, (&raw const *parameters).cast_mut()) })
     }
 
     fn send(&self, nbls: *mut NET_BUFFER_LIST, port: u32, flags: u32) {
         if let Some(send) = self.handlers().and_then(|h| h.SendNetBufferListsHandler) {
+            let context = self.context();
             // SAFETY: see above.
-            unsafe { send(self.context(), nbls, port, flags) }
+            sched::in_driver(|| unsafe { send(context, nbls, port, flags) })
         }
     }
 
     fn return_nbls(&self, nbls: *mut NET_BUFFER_LIST, flags: u32) {
         if let Some(return_nbls) = self.handlers().and_then(|h| h.ReturnNetBufferListsHandler) {
+            let context = self.context();
             // SAFETY: see above.
-            unsafe { return_nbls(self.context(), nbls, flags) }
+            sched::in_driver(|| unsafe { return_nbls(context, nbls, flags) })
         }
     }
 
     fn cancel_send(&self, cancel_id: usize) {
         if let Some(cancel) = self.handlers().and_then(|h| h.CancelSendHandler) {
+            let context = self.context();
             // SAFETY: see above.
-            unsafe { cancel(self.context(), std::ptr::without_provenance_mut(cancel_id)) }
+            sched::in_driver(|| unsafe {
+                cancel(context, std::ptr::without_provenance_mut(cancel_id))
+            })
         }
     }
 
@@ -115,28 +124,34 @@ impl Miniport for ImageMiniport {
         let Some(oid_request) = self.handlers().and_then(|h| h.OidRequestHandler) else {
             return NDIS_STATUS_NOT_SUPPORTED;
         };
+        let context = self.context();
         // SAFETY: see above.
-        unsafe { oid_request(self.context(), request.0) }
+        sched::in_driver(|| unsafe { oid_request(context, request.0) })
     }
 
     fn cancel_oid(&self, request_id: usize) {
         if let Some(cancel) = self.handlers().and_then(|h| h.CancelOidRequestHandler) {
+            let context = self.context();
             // SAFETY: see above.
-            unsafe { cancel(self.context(), std::ptr::without_provenance_mut(request_id)) }
+            sched::in_driver(|| unsafe {
+                cancel(context, std::ptr::without_provenance_mut(request_id))
+            })
         }
     }
 
     fn pnp_event(&self, event: &NET_DEVICE_PNP_EVENT) {
         if let Some(notify) = self.handlers().and_then(|h| h.DevicePnPEventNotifyHandler) {
+            let context = self.context();
             // SAFETY: see above.
-            unsafe { notify(self.context(), (&raw const *event).cast_mut()) }
+            sched::in_driver(|| unsafe { notify(context, (&raw const *event).cast_mut()) })
         }
     }
 
     fn shutdown(&self, action: NDIS_SHUTDOWN_ACTION) {
         if let Some(shutdown) = self.handlers().and_then(|h| h.ShutdownHandlerEx) {
+            let context = self.context();
             // SAFETY: see above.
-            unsafe { shutdown(self.context(), action) }
+            sched::in_driver(|| unsafe { shutdown(context, action) })
         }
     }
 }

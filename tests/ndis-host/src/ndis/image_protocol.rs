@@ -8,6 +8,7 @@ use ndis_sys::{
 
 use crate::ndis::handles;
 use crate::ndis::native::{BindContext, OidRequestRef, Protocol, UnbindContext};
+use crate::sched;
 
 /// The protocol driver of an image.
 pub(crate) struct ImageProtocol {
@@ -38,7 +39,7 @@ fn raw(context: usize) -> NDIS_HANDLE {
     std::ptr::with_exposed_provenance_mut(context)
 }
 
-// In all methods: the handlers were checked at registration, the context is the driver's own, and
+// In all methods: the handlers run as driver code does (`sched::in_driver`); they were checked at registration, the context is the driver's own, and
 // the other arguments are what the handler's page asks for.
 impl Protocol for ImageProtocol {
     fn bind(&self, bind: BindContext, parameters: &NDIS_BIND_PARAMETERS) -> NDIS_STATUS {
@@ -47,7 +48,7 @@ impl Protocol for ImageProtocol {
         };
         let parameters = (&raw const *parameters).cast_mut();
         // SAFETY: see above.
-        unsafe { handler(raw(self.context), handles::raw(bind.0), parameters) }
+        sched::in_driver(|| unsafe { handler(raw(self.context), handles::raw(bind.0), parameters) })
     }
 
     fn unbind(&self, unbind: UnbindContext, binding: usize) -> NDIS_STATUS {
@@ -55,7 +56,7 @@ impl Protocol for ImageProtocol {
             return NDIS_STATUS_FAILURE;
         };
         // SAFETY: see above.
-        unsafe { handler(handles::raw(unbind.0), raw(binding)) }
+        sched::in_driver(|| unsafe { handler(handles::raw(unbind.0), raw(binding)) })
     }
 
     fn receive(
@@ -68,21 +69,23 @@ impl Protocol for ImageProtocol {
     ) {
         if let Some(handler) = self.handlers.ReceiveNetBufferListsHandler {
             // SAFETY: see above.
-            unsafe { handler(raw(binding), nbls, port, count, flags) }
+            sched::in_driver(|| unsafe { handler(raw(binding), nbls, port, count, flags) })
         }
     }
 
     fn send_complete(&self, binding: usize, nbls: *mut NET_BUFFER_LIST, flags: u32) {
         if let Some(handler) = self.handlers.SendNetBufferListsCompleteHandler {
             // SAFETY: see above.
-            unsafe { handler(raw(binding), nbls, flags) }
+            sched::in_driver(|| unsafe { handler(raw(binding), nbls, flags) })
         }
     }
 
     fn status(&self, binding: usize, indication: &NDIS_STATUS_INDICATION) {
         if let Some(handler) = self.handlers.StatusHandlerEx {
             // SAFETY: see above.
-            unsafe { handler(raw(binding), (&raw const *indication).cast_mut()) }
+            sched::in_driver(|| unsafe {
+                handler(raw(binding), (&raw const *indication).cast_mut())
+            })
         }
     }
 
@@ -95,34 +98,36 @@ impl Protocol for ImageProtocol {
             return NDIS_STATUS_SUCCESS;
         };
         // SAFETY: see above; a global event has no binding context.
-        unsafe { handler(raw(binding.unwrap_or(0)), (&raw const *event).cast_mut()) }
+        sched::in_driver(|| unsafe {
+            handler(raw(binding.unwrap_or(0)), (&raw const *event).cast_mut())
+        })
     }
 
     fn oid_complete(&self, binding: usize, request: OidRequestRef, status: NDIS_STATUS) {
         if let Some(handler) = self.handlers.OidRequestCompleteHandler {
             // SAFETY: see above.
-            unsafe { handler(raw(binding), request.0, status) }
+            sched::in_driver(|| unsafe { handler(raw(binding), request.0, status) })
         }
     }
 
     fn open_complete(&self, binding: usize, status: NDIS_STATUS) {
         if let Some(handler) = self.handlers.OpenAdapterCompleteHandlerEx {
             // SAFETY: see above.
-            unsafe { handler(raw(binding), status) }
+            sched::in_driver(|| unsafe { handler(raw(binding), status) })
         }
     }
 
     fn close_complete(&self, binding: usize) {
         if let Some(handler) = self.handlers.CloseAdapterCompleteHandlerEx {
             // SAFETY: see above.
-            unsafe { handler(raw(binding)) }
+            sched::in_driver(|| unsafe { handler(raw(binding)) })
         }
     }
 
     fn uninstall(&self) {
         if let Some(handler) = self.handlers.UninstallHandler {
             // SAFETY: see above.
-            unsafe { handler() }
+            sched::in_driver(|| unsafe { handler() })
         }
     }
 }

@@ -164,7 +164,7 @@ fn message_table(messages: &[Message]) -> Option<Piece> {
             let mut entry = IO_INTERRUPT_MESSAGE_INFO_ENTRY::zeroed();
             entry.MessageAddress = message.address as i64;
             entry.MessageData = message.data;
-            entry.TargetProcessorSet = 1 << message.cpu;
+            entry.TargetProcessorSet = 1 << sched::number_in_group(message.cpu);
             entry.Vector = message.vector;
             entry.Irql = DIRQL;
             entry.Mode = Latched;
@@ -195,7 +195,9 @@ impl Interrupt {
         let recognized = callback(Callback::Isr, self.handle, || {
             let context = std::ptr::with_exposed_provenance_mut(self.context);
             // SAFETY: the driver registered the handler with this context.
-            unsafe { handler(context, message, &raw mut queue_default, &raw mut targets) }
+            sched::in_driver(|| unsafe {
+                handler(context, message, &raw mut queue_default, &raw mut targets)
+            })
         });
         self.unlock();
         verifier::require(196, recognized != FALSE, || {
@@ -208,7 +210,8 @@ impl Interrupt {
         if queue_default != FALSE {
             self.queue(sched::current_cpu(), message, 0);
         } else {
-            for cpu in (0..sched::cpu_count()).filter(|cpu| targets & 1 << cpu != 0) {
+            // The flags are older than processor groups: they name processors of group 0.
+            for cpu in sched::cpus_in(0, u64::from(targets)) {
                 self.queue(cpu, message, 0);
             }
         }
@@ -269,7 +272,7 @@ impl Interrupt {
             let dpc_context: *mut c_void = std::ptr::with_exposed_provenance_mut(context);
             let throttle: *mut c_void = (&raw mut throttle).cast();
             // SAFETY: the driver registered the handler with this context.
-            unsafe {
+            sched::in_driver(|| unsafe {
                 handler(
                     own,
                     message,
@@ -277,7 +280,7 @@ impl Interrupt {
                     throttle.cast(),
                     std::ptr::null_mut(),
                 )
-            }
+            })
         });
         let took = sched::now() - before;
         if took > LONG_DPC_NS {
@@ -350,7 +353,7 @@ pub(crate) unsafe extern "efiapi" fn synchronize(
     interrupt.lock();
     let result = callback(Callback::SynchronizeInterrupt, interrupt.handle, || {
         // SAFETY: the caller's contract.
-        unsafe { function(context) }
+        sched::in_driver(|| unsafe { function(context) })
     });
     interrupt.unlock();
     sched::lower(old);
@@ -381,17 +384,16 @@ pub(crate) unsafe extern "efiapi" fn queue_dpc(
     check_message(CALL, interrupt, message);
     // SAFETY: the caller's contract.
     let targets = unsafe { *targets };
-    verifier::require(197, targets.Group == 0, || {
-        format!("{CALL}: group {}", targets.Group)
-    });
-    let cpus = sched::cpu_count();
-    verifier::require(197, targets.Mask != 0 && targets.Mask >> cpus == 0, || {
-        format!("{CALL}: mask {:#x}, there are {cpus} CPUs", targets.Mask)
+    let there = sched::mask_of(targets.Group);
+    let mask = targets.Mask as u64;
+    verifier::require(197, mask != 0 && mask & !there == 0, || {
+        let group = targets.Group;
+        format!("{CALL}: mask {mask:#x} of group {group}, whose processors are {there:#x}")
     });
     let context = context.expose_provenance();
-    let wanted = (0..cpus).filter(|cpu| targets.Mask & 1 << cpu != 0);
+    let wanted = sched::cpus_in(targets.Group, mask);
     let queued = wanted.filter(|cpu| interrupt.queue(*cpu, message, context));
-    queued.fold(0, |mask, cpu| mask | 1 << cpu)
+    queued.fold(0, |mask, cpu| mask | 1 << sched::number_in_group(cpu))
 }
 
 /// Interrupts of an adapter, in words.

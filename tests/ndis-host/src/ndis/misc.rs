@@ -32,7 +32,7 @@ pub(crate) unsafe extern "efiapi" fn routine_address(name: *mut NDIS_STRING) -> 
         .find(|(export, _)| *export == name)
         .map(|(_, address)| *address);
     found.map_or(ptr::null_mut(), |address| {
-        ptr::with_exposed_provenance_mut(address)
+        ptr::with_exposed_provenance_mut(sched::gate(address))
     })
 }
 
@@ -57,16 +57,4 @@ pub(crate) unsafe extern "efiapi" fn sleep(microseconds: u32) {
     });
     import(CALL, Level::UpToApc);
     sched::sleep(u64::from(microseconds) * 1000);
-}
-
-/// Microsoft Learn, NdisGroupMaxProcessorCount function (ndis.h). Any IRQL.
-pub(crate) unsafe extern "efiapi" fn group_max_processors(group: u16) -> u32 {
-    import("NdisGroupMaxProcessorCount", Level::Any);
-    /// ALL_PROCESSOR_GROUPS.
-    const ALL: u16 = 0xffff;
-    if group == 0 || group == ALL {
-        sched::cpu_count() as u32
-    } else {
-        0
-    }
 }

@@ -41,6 +41,7 @@ pub(crate) mod nbl;
 pub(crate) mod node;
 pub(crate) mod oid;
 pub(crate) mod old_names;
+mod processors;
 pub(crate) mod protocols;
 mod receive;
 mod receive_checks;

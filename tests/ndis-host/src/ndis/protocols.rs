@@ -15,7 +15,7 @@ use crate::ndis::image_protocol::ImageProtocol;
 use crate::ndis::modules::{self, ModuleId};
 use crate::ndis::native::Protocol;
 use crate::ndis::{adapter, characteristics, faults, text};
-use crate::sched::BatonCell;
+use crate::sched::{self, BatonCell};
 use crate::{ntoskrnl, pnp, verifier};
 
 /// A registered protocol driver.
@@ -80,7 +80,7 @@ pub(crate) unsafe extern "efiapi" fn register(
     if let Some(set_options) = given.SetOptionsHandler {
         let status = callback(Callback::SetOptions, driver.handle, || {
             // SAFETY: the driver registered this routine with this context.
-            unsafe { set_options(handles::raw(driver.handle), context) }
+            sched::in_driver(|| unsafe { set_options(handles::raw(driver.handle), context) })
         });
         if status != NDIS_STATUS_SUCCESS {
             forget(driver, CALL);

@@ -16,7 +16,7 @@ use crate::ndis::adapter::{self, Adapter, attributes};
 use crate::ndis::call::{self, Callback, Level, import};
 use crate::ndis::faults;
 use crate::ndis::node::{Message, Resources};
-use crate::sched::{BatonCell, DIRQL};
+use crate::sched::{self, BatonCell, DIRQL};
 use crate::verifier;
 
 /// A CM_RESOURCE_LIST with room for its descriptors.
@@ -79,9 +79,10 @@ fn encode_message(message: &Message) -> CM_PARTIAL_RESOURCE_DESCRIPTOR {
     descriptor.ShareDisposition = CmResourceShareDeviceExclusive;
     descriptor.Flags = CM_RESOURCE_INTERRUPT_LATCHED | CM_RESOURCE_INTERRUPT_MESSAGE;
     let translated = CM_RESOURCE_INTERRUPT {
-        Level: u32::from(DIRQL),
+        // The upper half of what was the level before there were groups is the group.
+        Level: u32::from(DIRQL) | u32::from(sched::group_of(message.cpu)) << 16,
         Vector: message.vector,
-        Affinity: 1 << message.cpu,
+        Affinity: 1 << sched::number_in_group(message.cpu),
     };
     descriptor.u.MessageInterrupt = CM_RESOURCE_MESSAGE_INTERRUPT {
         Translated: translated,

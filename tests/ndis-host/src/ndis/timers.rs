@@ -197,7 +197,7 @@ impl Timer {
         let reserved = std::ptr::null_mut();
         callback(Callback::Timer, self.handle, || {
             // SAFETY: the driver registered the function, and the timer has not been freed.
-            unsafe { (self.function)(reserved, context, reserved, reserved) }
+            sched::in_driver(|| unsafe { (self.function)(reserved, context, reserved, reserved) })
         });
         self.state.with(|state| state.running -= 1);
     }

@@ -80,7 +80,7 @@ fn run(item: &'static WorkItem, routine: NDIS_IO_WORKITEM_FUNCTION, context: usi
     callback(Callback::WorkItem, item.handle, || {
         let context = ptr::with_exposed_provenance_mut(context);
         // SAFETY: the driver queued the routine with this context.
-        unsafe { routine(context, handles::raw(item.handle)) }
+        sched::in_driver(|| unsafe { routine(context, handles::raw(item.handle)) })
     });
     RUNNING.with(|running| {
         if let Some(index) = running.iter().position(|module| *module == item.module) {

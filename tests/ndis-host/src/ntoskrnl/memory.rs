@@ -23,6 +23,11 @@ pub(super) fn exports() -> Table {
     }
 }
 
+/// Whether a routine leaves the host's state alone, so that drivers may call it without a gate.
+pub(crate) fn is_plain(routine: &str) -> bool {
+    exports().iter().any(|(name, _)| *name == routine)
+}
+
 /// `memcpy`. Any level.
 ///
 /// # Safety

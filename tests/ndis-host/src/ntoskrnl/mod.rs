@@ -40,8 +40,10 @@ pub use debug::debug_output;
 pub use handle::open_handles;
 pub(crate) use locks::forget as forget_locks;
 pub use locks::{locks_held, locks_in};
+pub(crate) use memory::is_plain;
 use mm::pool;
 pub use mm::pool::caller_of;
+pub(crate) use processor::{count_of, number_of};
 pub use routines::{exports, publish_routines, routine_address};
 pub use timing::time;
 

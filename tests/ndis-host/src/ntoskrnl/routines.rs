@@ -9,7 +9,7 @@ use super::{
     Table, crt, debug, enter, etw, interrupt, io, irql, locks, memory, mm, processor, reg, rtl,
     sync, text, thread, timing,
 };
-use crate::sched::{BatonCell, PASSIVE_LEVEL};
+use crate::sched::{self, BatonCell, PASSIVE_LEVEL};
 
 /// Routines of other modules that can be looked up.
 static PUBLISHED: BatonCell<BTreeMap<&'static str, usize>> = BatonCell::new(BTreeMap::new());
@@ -26,6 +26,7 @@ pub fn exports() -> Table {
         timing::exports(),
         thread::exports(),
         interrupt::exports(),
+        processor::exports(),
         system_exports(),
         crt::exports(),
         debug::exports(),
@@ -41,8 +42,6 @@ fn system_exports() -> Table {
     exports! {
         "DbgPrintEx" => debug::dbg_print_ex,
         "KeBugCheckEx" => debug::ke_bug_check_ex,
-        "KeGetCurrentProcessorNumberEx" => processor::ke_get_current_processor_number_ex,
-        "KeQueryMaximumProcessorCountEx" => processor::ke_query_maximum_processor_count_ex,
         "MmGetSystemRoutineAddress" => mm_get_system_routine_address,
         "RtlInitUnicodeString" => text::rtl_init_unicode_string,
     }
@@ -53,8 +52,12 @@ pub fn publish_routines(routines: &[(&'static str, usize)]) {
     PUBLISHED.with(|published| published.extend(routines.iter().copied()));
 }
 
-/// The address of a routine that this Windows has.
+/// The address by which drivers call a routine that this Windows has.
 pub fn routine_address(name: &str) -> Option<usize> {
+    find_routine(name).map(sched::gate)
+}
+
+fn find_routine(name: &str) -> Option<usize> {
     let exported = exports()
         .into_iter()
         .find(|(exported, _)| *exported == name);

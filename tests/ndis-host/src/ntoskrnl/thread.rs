@@ -150,7 +150,9 @@ fn run(object: usize, routine: KSTART_ROUTINE, context: usize) {
         object as u64,
         || {
             // SAFETY: the driver gave this routine and its context.
-            unsafe { routine(std::ptr::with_exposed_provenance_mut(context)) }
+            sched::in_driver(|| unsafe {
+                routine(std::ptr::with_exposed_provenance_mut(context));
+            });
         },
     );
     end(object);

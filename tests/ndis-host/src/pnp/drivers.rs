@@ -194,7 +194,17 @@ fn imports() -> Vec<Import> {
         name,
         address: std::ptr::with_exposed_provenance(address),
     });
-    of_kernel.chain(of_ndis).collect()
+    let gated = |import: Import| {
+        if ntoskrnl::is_plain(import.name) {
+            return import;
+        }
+        let gate = sched::gate(import.address.expose_provenance());
+        Import {
+            address: std::ptr::with_exposed_provenance(gate),
+            ..import
+        }
+    };
+    of_kernel.chain(of_ndis).map(gated).collect()
 }
 
 fn build_object(code: &Code, service: &str) -> (usize, Strings) {
@@ -232,7 +242,7 @@ fn enter(id: DriverId) -> NTSTATUS {
     let mut path: UNICODE_STRING = path;
     callback(Callback::DriverEntry, object as u64, || {
         // SAFETY: the object and the path are valid.
-        unsafe { entry(object_at(object), &raw mut path) }
+        sched::in_driver(|| unsafe { entry(object_at(object), &raw mut path) })
     })
 }
 
@@ -279,7 +289,7 @@ pub fn unload_driver(driver: DriverId) {
         }
         Some(unload) => callback(Callback::Unload, object as u64, || {
             // SAFETY: the driver put it there for this object.
-            unsafe { unload(object_at(object)) }
+            sched::in_driver(|| unsafe { unload(object_at(object)) })
         }),
         None => verifier::breach(13, format!("{} cannot be unloaded", modules::name(module))),
     }
@@ -324,6 +334,20 @@ pub(super) fn module_of(id: DriverId) -> anyhow::Result<ModuleId> {
     });
     ensure!(module.is_some(), "driver {id:?} is not loaded");
     module.context("a loaded driver")
+}
+
+/// Where the image of a loaded driver is; empty for code that is linked into this program.
+///
+/// # Panics
+///
+/// When the driver is not loaded.
+pub fn driver_range(id: DriverId) -> std::ops::Range<usize> {
+    let range = DRIVERS.with(|drivers| {
+        let found = drivers.iter().find(|driver| driver.id == id);
+        found.map(|driver| driver.code.range())
+    });
+    let (base, size) = range.expect("a loaded driver");
+    base..base + size
 }
 
 /// Address of the DRIVER_OBJECT of a loaded driver; 0 when it is not loaded.

@@ -26,7 +26,9 @@ pub use components::{
     set_binding, uninstall_protocol,
 };
 pub use devices::{DeviceId, adapter, driver_key, set_parameter};
-pub use drivers::{DriverId, load_driver, load_driver_file, load_linked_driver, unload_driver};
+pub use drivers::{
+    DriverId, driver_range, load_driver, load_driver_file, load_linked_driver, unload_driver,
+};
 pub use life::{
     bugcheck_all, disable_device, enable_device, pause_stack, remove_device, restart_stack,
     shut_down_all, start_device, stop_device, surprise_remove_device,

@@ -1,12 +1,21 @@
-//! The baton: of all contexts, only its holder runs.
+//! The baton: of all contexts, only its holder runs host code.
 //!
-//! Every context is an OS thread, so that driver code keeps a real stack, but the threads never
-//! run at the same time: one number, [`HOLDER`], names the one that may. Handing the baton over
-//! is a release store that the next holder acquires; whatever the old holder wrote is visible to
-//! the new one. That is why state behind a [`BatonCell`] needs no lock.
+//! Every context is an OS thread, so that driver code keeps a real stack. One number, [`HOLDER`],
+//! names the one that may use the host's state.
+//!
+//! * In the deterministic mode the holder names its successor ([`pass`]), and everybody else
+//!   sleeps ([`await_turn`]): nothing happens at the same time.
+//! * In the free-running mode the baton is a lock ([`acquire`], [`release`]): a thread has it
+//!   while it is in host code, and is without it in a driver's.
+//!
+//! Either way, giving it up is a release store that the next holder acquires; whatever the old
+//! holder wrote is visible to the new one. That is why state behind a [`BatonCell`] needs no lock
+//! of its own.
 
 use std::cell::{Cell, UnsafeCell};
+use std::hint;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 
 /// Number of a context; `NOBODY` before the scheduler has started.
@@ -66,10 +75,9 @@ pub(super) fn stay_on_one_processor() {
     unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set) };
 }
 
-/// Makes the calling thread the context `id`, which waits for the baton at once.
-pub(super) fn join(id: ContextId) {
+/// Makes the calling thread the context `id`, which is without the baton.
+pub(super) fn become_context(id: ContextId) {
     ME.set(id);
-    await_turn();
 }
 
 /// Passes the baton to `to`; the caller must not touch the host's state until its next turn.
@@ -84,6 +92,65 @@ pub(super) fn await_turn() {
     while HOLDER.load(Ordering::Acquire) != me {
         thread::park();
     }
+}
+
+/// How often a thread looks for the baton before it goes to sleep.
+const LOOKS: u32 = 200;
+
+/// Guards going to sleep for the baton.
+static BED: Mutex<()> = Mutex::new(());
+/// Threads that sleep until the baton is free, or are about to.
+static SLEEPERS: AtomicU32 = AtomicU32::new(0);
+/// Told when the baton is free.
+static FREED: Condvar = Condvar::new();
+
+/// Takes the baton, free-running mode; waits while another thread has it.
+pub(super) fn acquire() {
+    let me = me();
+    debug_assert!(!is_holder(), "the baton taken twice");
+    if take(me) {
+        return;
+    }
+    for _ in 0..LOOKS {
+        hint::spin_loop();
+        if HOLDER.load(Ordering::Relaxed) == NOBODY && take(me) {
+            return;
+        }
+    }
+    // Whoever gives the baton up after this increment sees it, and wakes a sleeper.
+    let mut bed = lock_bed();
+    SLEEPERS.fetch_add(1, Ordering::SeqCst);
+    while !take(me) {
+        bed = FREED.wait(bed).unwrap_or_else(PoisonError::into_inner);
+    }
+    SLEEPERS.fetch_sub(1, Ordering::SeqCst);
+}
+
+/// Gives the baton up, free-running mode.
+pub(super) fn release() {
+    assert_cells_closed();
+    debug_assert!(is_holder(), "the baton given up by another");
+    HOLDER.store(NOBODY, Ordering::SeqCst);
+    if SLEEPERS.load(Ordering::SeqCst) != 0 {
+        // Taken so that no sleeper is between its look at the baton and its sleep.
+        drop(lock_bed());
+        FREED.notify_one();
+    }
+}
+
+/// Whether a thread sleeps for the baton.
+pub(super) fn is_wanted() -> bool {
+    SLEEPERS.load(Ordering::Relaxed) != 0
+}
+
+fn take(me: ContextId) -> bool {
+    HOLDER
+        .compare_exchange(NOBODY, me, Ordering::SeqCst, Ordering::SeqCst)
+        .is_ok()
+}
+
+fn lock_bed() -> MutexGuard<'static, ()> {
+    BED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Panics when the caller keeps a cell open where other contexts may run.
@@ -108,8 +175,8 @@ pub struct BatonCell<T> {
     value: UnsafeCell<T>,
 }
 
-// SAFETY: `with` lets only the holder of the baton in, and hand-over orders memory (`pass`,
-// `await_turn`), so no two threads access the cell at the same time.
+// SAFETY: `with` lets only the holder of the baton in, and hand-over orders memory (`pass` with
+// `await_turn`, `release` with `acquire`), so no two threads access the cell at the same time.
 unsafe impl<T> Sync for BatonCell<T> {}
 
 impl<T> BatonCell<T> {

@@ -5,12 +5,14 @@
 //! DPCs of a CPU that nobody has run on the stack of a context that waits anyhow ("in an
 //! arbitrary thread"), or, by chance, in the idle thread of that CPU: only then can the waiting
 //! context wake up while the DPC is still half-way through.
+//!
+//! That is the deterministic mode; where the free-running one differs, see [`free`].
 
 use super::baton::{self, ContextId};
 use super::choose::{Candidate, Server};
 use super::machine::{Condition, Core, State, core};
 use super::point::{deliver, point, quietly, run_due_events};
-use super::{DISPATCH_LEVEL, report};
+use super::{DISPATCH_LEVEL, free, report};
 use crate::memory::paging;
 use crate::verifier;
 
@@ -50,11 +52,16 @@ pub fn wait(what: &'static str, mut ready: impl FnMut() -> bool, timeout_ns: Opt
             deadline,
         });
         core.take_cpu(core.current);
+        core.mind(deadline);
     });
-    wait_for_turn()
+    if free::is_on() {
+        free::await_end()
+    } else {
+        wait_for_turn()
+    }
 }
 
-/// Blocks the caller for `ns` of virtual time.
+/// Blocks the caller for `ns`.
 pub fn sleep(ns: u64) {
     wait("sleep", || false, Some(ns.max(1)));
 }
@@ -69,6 +76,9 @@ pub fn spin(what: &'static str, mut ready: impl FnMut() -> bool) {
         return;
     }
     let condition = erase(&mut ready);
+    if free::is_on() {
+        return free::spin(what, condition);
+    }
     core(|core| core.set_state(State::Spinning { what, condition }));
     loop {
         serve_spinner(what, condition);
@@ -129,6 +139,9 @@ fn serve_given_cpu() {
 
 /// Body of an idle thread.
 pub(super) fn idle() -> ! {
+    if free::is_on() {
+        free::idle()
+    }
     loop {
         serve_given_cpu();
         next_turn();
@@ -137,6 +150,9 @@ pub(super) fn idle() -> ! {
 
 /// Gives the baton to a random other context, if there is one that can run.
 pub(super) fn preempt() {
+    if free::is_on() {
+        return free::preempt();
+    }
     let (me, movable) = core(|core| {
         core.set_state(State::Ready);
         (core.current, core.this_cpu().level.irql < DISPATCH_LEVEL)
@@ -152,6 +168,24 @@ pub(super) fn preempt() {
         }),
     }
     core(|core| core.set_state(State::Running));
+}
+
+/// Takes the current context, which may not use its CPU, to another one. Below `DISPATCH_LEVEL`.
+pub(super) fn move_to_own_cpu() {
+    while core(Core::is_misplaced) {
+        core(|core| {
+            core.set_state(State::Ready);
+            core.take_cpu(core.current);
+        });
+        if free::is_on() {
+            free::await_cpu();
+        } else {
+            next_turn();
+        }
+        core(|core| core.set_state(State::Running));
+        // It may have been given a CPU that it may not use, to serve what waits there.
+        deliver();
+    }
 }
 
 /// Passes the baton on until it comes back.
@@ -207,6 +241,9 @@ pub(super) fn leave() {
         core.take_cpu(me);
         core.remove_context(me);
     });
+    if free::is_on() {
+        return free::depart();
+    }
     let candidate = next_candidate();
     let next = core(|core| core.prepare(candidate, Server::IdleThread));
     let thread = core(|core| core.make_current(next));
@@ -244,13 +281,14 @@ pub fn wake_waiters() {
             let late = deadline.is_some_and(|deadline| deadline <= core.now);
             if held || late {
                 core.context(id).state = State::Woken { held };
+                core.alert_spinner(id);
             }
         });
     }
 }
 
 impl Core {
-    fn set_state(&mut self, state: State) {
+    pub(super) fn set_state(&mut self, state: State) {
         self.context(self.current).state = state;
     }
 
@@ -263,7 +301,7 @@ impl Core {
     }
 
     /// Ends the wait of the current context when it is over; tells how it ended.
-    fn take_woken(&mut self) -> Option<bool> {
+    pub(super) fn take_woken(&mut self) -> Option<bool> {
         let context = self.context(self.current);
         let State::Woken { held } = context.state else {
             return None;

@@ -50,7 +50,9 @@ impl Core {
     fn can_run(&self, context: &Context) -> bool {
         match (context.state, context.cpu) {
             (State::Ready | State::Woken { .. }, Some(_)) => true,
-            (State::Ready | State::Woken { .. }, None) => self.free_cpus().next().is_some(),
+            (State::Ready | State::Woken { .. }, None) => {
+                self.free_cpus().any(|cpu| context.may_use(cpu))
+            }
             (State::Spinning { .. }, Some(cpu)) => self.cpus[cpu].has_work(),
             _ => false,
         }
@@ -72,7 +74,7 @@ impl Core {
         match candidate {
             Candidate::Context(id) => {
                 if self.context(id).cpu.is_none() {
-                    let cpu = self.random_free_cpu();
+                    let cpu = self.random_free_cpu_for(id);
                     self.give_cpu(id, cpu);
                 }
                 id
@@ -85,10 +87,18 @@ impl Core {
         }
     }
 
-    fn random_free_cpu(&mut self) -> usize {
-        let count = self.free_cpus().count() as u64;
+    fn random_free_cpu_for(&mut self, id: ContextId) -> usize {
+        let count = self.free_cpus_for(id).count() as u64;
         let chosen = self.random_below(count) as usize;
-        self.free_cpus().nth(chosen).expect("counted above")
+        let mut free = self.free_cpus_for(id);
+        free.nth(chosen).expect("counted above")
+    }
+
+    /// The free CPUs that a context may use.
+    pub(super) fn free_cpus_for(&self, id: ContextId) -> impl Iterator<Item = usize> {
+        let context = self.position(id).map(|at| &self.contexts[at]);
+        self.free_cpus()
+            .filter(move |cpu| context.is_some_and(|context| context.may_use(*cpu)))
     }
 
     /// The context on whose stack the work of `cpu` is to run.

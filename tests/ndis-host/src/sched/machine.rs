@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::thread::Thread;
+use std::time::Instant;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use super::baton::{BatonCell, ContextId};
 use super::choose::Candidate;
+use super::groups;
+use super::processor_block::ProcessorBlock;
 use super::world::World;
-use super::{DISPATCH_LEVEL, DpcId, Irql, PASSIVE_LEVEL, Settings};
+use super::{DISPATCH_LEVEL, DpcId, Irql, Mode, PASSIVE_LEVEL, Settings};
 
 /// The first context: the caller of [`super::start`].
 pub(super) const FIRST: ContextId = 1;
@@ -34,8 +37,12 @@ pub(super) fn install(state: Core) {
 
 /// Everything that the scheduler knows.
 pub(super) struct Core {
-    /// Virtual time, ns.
+    /// Time since the start, ns: virtual, or what `clock` said last.
     pub(super) now: u64,
+    /// The start, in real time, of a machine that runs freely.
+    pub(super) clock: Option<Instant>,
+    /// The thread that watches the time of a machine that runs freely.
+    pub(super) timekeeper: Option<Timekeeper>,
     /// See [`Settings`].
     pub(super) settings: Settings,
     /// The one source of chance.
@@ -56,6 +63,8 @@ pub(super) struct Core {
     pub(super) queued_dpcs: BTreeSet<DpcId>,
     /// DPCs whose routine has been entered and has not returned.
     pub(super) running_dpcs: Vec<DpcId>,
+    /// Whether a context has been restricted to some CPUs, ever.
+    pub(super) restricts: bool,
     /// World events.
     pub(super) world: World,
     /// Room for the choice of who runs next.
@@ -84,12 +93,24 @@ impl Level {
     }
 }
 
+/// The thread that waits for the next event or the end of the next wait.
+pub(super) struct Timekeeper {
+    /// Its OS thread.
+    pub(super) thread: Thread,
+    /// When it wakes up by itself, ns.
+    pub(super) alarm: u64,
+}
+
 /// One virtual CPU.
 pub(super) struct Cpu {
     /// The context that runs on it, or that was stopped on it at `DISPATCH_LEVEL` or above.
     pub(super) owner: Option<ContextId>,
     /// Its interrupt level.
     pub(super) level: Level,
+    /// Since when the owner has it.
+    pub(super) since: u64,
+    /// How long it has had owners before this one, ns.
+    pub(super) busy_ns: u64,
     /// Interrupts that wait, in order of arrival.
     pub(super) interrupts: VecDeque<Interrupt>,
     /// DPCs that wait, in order of arrival.
@@ -117,6 +138,8 @@ impl Cpu {
         Self {
             owner: None,
             level: Level::PASSIVE,
+            since: 0,
+            busy_ns: 0,
             interrupts: VecDeque::new(),
             dpcs: VecDeque::new(),
         }
@@ -179,6 +202,15 @@ pub(super) enum State {
     Woken { held: bool },
 }
 
+impl Context {
+    /// Whether it may run on a CPU.
+    pub(super) fn may_use(&self, cpu: usize) -> bool {
+        self.affinity.is_none_or(|(group, mask)| {
+            group == groups::group_of(cpu) && mask >> groups::number_in_group(cpu) & 1 == 1
+        })
+    }
+}
+
 /// A thread of the machine.
 pub(super) struct Context {
     /// Its number.
@@ -195,6 +227,10 @@ pub(super) struct Context {
     pub(super) level: Level,
     /// The CPU whose idle thread it is.
     pub(super) idles_on: Option<usize>,
+    /// The group, and the CPUs of it, that it is restricted to.
+    pub(super) affinity: Option<(u16, u64)>,
+    /// What its code finds behind the GS register, once it runs.
+    pub(super) block: Option<&'static ProcessorBlock>,
 }
 
 impl Core {
@@ -202,6 +238,8 @@ impl Core {
     pub(super) fn new(seed: u64, cpus: usize, settings: Settings, thread: Thread) -> Self {
         let mut core = Self {
             now: 0,
+            clock: (settings.mode == Mode::FreeRunning).then(Instant::now),
+            timekeeper: None,
             settings,
             rng: ChaCha8Rng::seed_from_u64(seed),
             current: FIRST,
@@ -212,6 +250,7 @@ impl Core {
             newest: FIRST - 1,
             queued_dpcs: BTreeSet::new(),
             running_dpcs: Vec::new(),
+            restricts: false,
             world: World::default(),
             candidates: Vec::new(),
         };
@@ -246,12 +285,36 @@ impl Core {
             cpu: None,
             level,
             idles_on,
+            affinity: None,
+            block: None,
         });
     }
 
-    /// Notes that the current context, which is new, runs.
-    pub(super) fn enter_first_time(&mut self) {
-        self.context(self.current).state = State::Running;
+    /// Notes that the current context, which is new, runs, with `block` behind its GS register.
+    pub(super) fn enter_first_time(&mut self, block: &'static ProcessorBlock) {
+        let cpu = self.cpu;
+        let context = self.context(self.current);
+        block.set_cpu(cpu);
+        context.block = Some(block);
+        if context.idles_on.is_none() {
+            context.state = State::Running;
+        }
+    }
+
+    /// Lets `ns` of virtual time pass; real time passes by itself.
+    #[inline]
+    pub(super) fn pass_time(&mut self, ns: u64) {
+        match self.clock {
+            None => self.now += ns,
+            Some(_) => self.read_clock(),
+        }
+    }
+
+    /// Brings `now` up to date where time is real.
+    pub(super) fn read_clock(&mut self) {
+        if let Some(clock) = self.clock {
+            self.now = u64::try_from(clock.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        }
     }
 
     /// Forgets a context that has ended.
@@ -272,6 +335,15 @@ impl Core {
         &mut self.contexts[index]
     }
 
+    /// Whether the current context is on a CPU that it may not use.
+    pub(super) fn is_misplaced(&mut self) -> bool {
+        let (me, cpu) = (self.current, self.cpu);
+        self.restricts
+            && self
+                .position(me)
+                .is_some_and(|at| !self.contexts[at].may_use(cpu))
+    }
+
     /// The CPU of the current context.
     #[inline]
     pub(super) fn this_cpu(&mut self) -> &mut Cpu {
@@ -282,16 +354,25 @@ impl Core {
     pub(super) fn give_cpu(&mut self, id: ContextId, cpu: usize) {
         let context = self.context(id);
         context.cpu = Some(cpu);
+        if let Some(block) = context.block {
+            block.set_cpu(cpu);
+        }
         let level = context.level;
-        self.cpus[cpu].level = level;
-        self.cpus[cpu].owner = Some(id);
+        let now = self.now;
+        let cpu = &mut self.cpus[cpu];
+        cpu.level = level;
+        cpu.owner = Some(id);
+        cpu.since = now;
     }
 
     /// Takes a context off its CPU; it keeps its level.
     pub(super) fn take_cpu(&mut self, id: ContextId) -> Option<usize> {
         let cpu = self.context(id).cpu.take()?;
-        let level = std::mem::replace(&mut self.cpus[cpu].level, Level::PASSIVE);
-        self.cpus[cpu].owner = None;
+        let now = self.now;
+        let left = &mut self.cpus[cpu];
+        let level = std::mem::replace(&mut left.level, Level::PASSIVE);
+        left.owner = None;
+        left.busy_ns += now - left.since;
         self.context(id).level = level;
         Some(cpu)
     }

@@ -1,7 +1,8 @@
 //! Virtual CPUs, threads, interrupt levels and virtual time, all decided by one seed.
 //!
 //! Windows threads are OS threads here ("contexts"), but exactly one runs at any time: the holder
-//! of the baton. Every routine that a driver calls is a scheduling [`point`]. There, virtual time
+//! of the baton. (So it is in [`Mode::Deterministic`]; in [`Mode::FreeRunning`] one runs in host
+//! code, others in driver code: see [`free`].) Every routine that a driver calls is a scheduling [`point`]. There, virtual time
 //! advances a little, world events happen, interrupts and DPCs of this CPU are called on top of
 //! the running code if its level admits them, and sometimes the baton moves to another context.
 //! When nothing can run, time jumps to the next event; when there is none, that is a deadlock.
@@ -16,8 +17,12 @@
 mod baton;
 mod block;
 mod choose;
+mod free;
+mod gate;
+mod groups;
 mod machine;
 mod point;
+mod processor_block;
 mod report;
 mod world;
 
@@ -25,7 +30,13 @@ use std::thread;
 
 pub use baton::BatonCell;
 pub use block::{exit_thread, sleep, spin, wait, wake_waiters};
+pub use free::in_driver;
+pub use gate::{caller_behind, gate};
+pub use groups::{
+    LARGEST_GROUP, cpu_of, cpus_in, cpus_of, group_of, groups, mask_of, number_in_group,
+};
 pub use point::{call_at, irql, lower, point, raise, spend, yield_now};
+pub use processor_block::thread_object;
 pub use world::EventId;
 
 use baton::ContextId;
@@ -48,6 +59,17 @@ pub const HIGH_LEVEL: Irql = 15;
 /// Stack of a context; a Windows kernel stack is far smaller, host code below it is not.
 const STACK_BYTES: usize = 4 << 20;
 
+/// How the machine runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// One thread at a time, in virtual time; the seed decides everything.
+    #[default]
+    Deterministic,
+    /// Driver code runs on real threads, in real time; the seed decides what the host chooses, not
+    /// when.
+    FreeRunning,
+}
+
 /// How much is left to chance, and how fast time passes.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -58,6 +80,10 @@ pub struct Settings {
     pub idle_one_in: u32,
     /// Virtual time that passes at a point, ns.
     pub step_ns: u64,
+    /// How the machine runs.
+    pub mode: Mode,
+    /// CPUs of a processor group, the last one excepted, which has what is left.
+    pub group_size: usize,
 }
 
 impl Default for Settings {
@@ -66,6 +92,8 @@ impl Default for Settings {
             switch_one_in: 64,
             idle_one_in: 8,
             step_ns: 50,
+            mode: Mode::Deterministic,
+            group_size: LARGEST_GROUP,
         }
     }
 }
@@ -80,8 +108,8 @@ pub struct DpcId(pub u64);
 
 /// Starts the machine with `cpus` CPUs. The caller becomes the first context, at PASSIVE.
 ///
-/// From here on this thread, the threads of the machine and processes started by them stay on one
-/// processor of the build machine: only one of them runs at a time.
+/// In the deterministic mode this thread, the threads of the machine and processes started by them
+/// stay on one processor of the build machine from here on: only one of them runs at a time.
 ///
 /// # Panics
 ///
@@ -94,16 +122,33 @@ pub fn start(seed: u64, cpus: usize) {
 pub fn start_with(seed: u64, cpus: usize, settings: Settings) {
     assert!(cpus > 0, "a machine has a CPU");
     baton::create(machine::FIRST);
-    baton::stay_on_one_processor();
+    groups::set(cpus, settings.group_size);
     machine::install(Core::new(seed, cpus, settings, thread::current()));
+    core(|core| core.enter_first_time(processor_block::install()));
+    match settings.mode {
+        Mode::Deterministic => baton::stay_on_one_processor(),
+        Mode::FreeRunning => free::start(),
+    }
     for cpu in 0..cpus {
         add_thread(format!("idle/{cpu}"), Some(cpu), move || block::idle());
     }
 }
 
-/// Virtual time since the start, ns.
+/// Time since the start, ns: virtual in the deterministic mode, real in the free-running one.
 pub fn now() -> u64 {
-    core(|core| core.now)
+    core(|core| {
+        core.read_clock();
+        core.now
+    })
+}
+
+/// How the machine runs.
+pub fn mode() -> Mode {
+    if free::is_on() {
+        Mode::FreeRunning
+    } else {
+        Mode::Deterministic
+    }
 }
 
 /// The CPU that the caller runs on; it may change at a point below `DISPATCH_LEVEL`.
@@ -116,6 +161,35 @@ pub fn cpu_count() -> usize {
     core(|core| core.cpus.len())
 }
 
+/// How long a CPU has been in use since the start, ns.
+pub fn busy_ns(cpu: usize) -> u64 {
+    core(|core| {
+        core.read_clock();
+        let cpu = &core.cpus[cpu];
+        let now = cpu.owner.map_or(0, |_| core.now - cpu.since);
+        cpu.busy_ns + now
+    })
+}
+
+/// The group, and the CPUs of it as a mask, that the calling thread is restricted to.
+pub fn affinity() -> Option<(u16, u64)> {
+    core(|core| core.context(core.current).affinity)
+}
+
+/// Restricts the calling thread to some CPUs of a group, at least one of which is there; `None`:
+/// it may run on all. It runs on one of them when this returns or, at `DISPATCH_LEVEL` or above,
+/// once the level is below that.
+pub fn set_affinity(affinity: Option<(u16, u64)>) {
+    let below = core(|core| {
+        core.restricts = true;
+        core.context(core.current).affinity = affinity;
+        core.this_cpu().level.irql < DISPATCH_LEVEL
+    });
+    if below {
+        block::move_to_own_cpu();
+    }
+}
+
 /// The thread that the caller is.
 pub fn current_thread() -> ThreadId {
     core(|core| ThreadId(core.current))
@@ -126,10 +200,23 @@ pub fn is_running() -> bool {
     baton::is_holder()
 }
 
+/// Lets `body` use the host's state, for a thread that comes from driver code without a call: from
+/// a fault. `None` when the thread is not one of the machine.
+pub(crate) fn interrupt_driver<R>(body: impl FnOnce() -> R) -> Option<R> {
+    let took = free::arrive_if_away();
+    if !is_running() {
+        return None;
+    }
+    let result = body();
+    if took {
+        free::depart();
+    }
+    Some(result)
+}
+
 /// Starts a Windows system thread at PASSIVE. It ends when `body` returns, at PASSIVE again.
 pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> ThreadId {
     let id = add_thread(name.to_owned(), None, move || {
-        core(|core| core.enter_first_time());
         body();
         block::leave();
     });
@@ -146,7 +233,14 @@ fn add_thread(
         .name(name.clone())
         .stack_size(STACK_BYTES)
         .spawn(move || {
-            baton::join(id);
+            let block = processor_block::install();
+            baton::become_context(id);
+            if free::is_on() {
+                free::begin();
+            } else {
+                baton::await_turn();
+            }
+            core(|core| core.enter_first_time(block));
             body();
         })
         .unwrap_or_else(|error| panic!("no OS thread for \"{name}\": {error}"));
@@ -212,7 +306,10 @@ pub fn interrupt(cpu: usize, level: Irql, isr: impl FnOnce() + 'static) {
 ///
 /// It may use host state and set further events, interrupts and DPCs; it must not call a driver.
 pub fn at(time_ns: u64, event: impl FnOnce() + 'static) -> EventId {
-    core(|core| core.world.insert(time_ns, Box::new(event)))
+    core(|core| {
+        core.mind(Some(time_ns));
+        core.world.insert(time_ns, Box::new(event))
+    })
 }
 
 /// Sets a world event `delay_ns` from now. See [`at`].

@@ -1,9 +1,8 @@
 //! Scheduling points, interrupt delivery and the level of the current CPU.
 
-use super::baton;
-use super::block;
 use super::machine::{Core, Level, core};
 use super::{DISPATCH_LEVEL, DpcId, Irql};
+use super::{baton, block, free};
 use crate::memory::paging;
 use crate::verifier;
 
@@ -33,7 +32,7 @@ impl Core {
         if self.quiet != 0 {
             return None;
         }
-        self.now += self.settings.step_ns;
+        self.pass_time(self.settings.step_ns);
         let due = Due {
             events: self.world.next_time().is_some_and(|time| time <= self.now),
             work: self.cpus[self.cpu].has_work(),
@@ -61,9 +60,13 @@ pub fn yield_now() {
     }
 }
 
-/// Lets `ns` of virtual time pass for the caller, as a busy wait does.
+/// Lets `ns` of time pass for the caller, as a busy wait does.
 pub fn spend(ns: u64) {
-    core(|core| core.now += ns);
+    if free::is_on() {
+        free::spend(ns);
+    } else {
+        core(|core| core.now += ns);
+    }
     point();
 }
 
@@ -152,7 +155,7 @@ pub fn raise(to: Irql) -> Irql {
 /// Rule 83: pageable memory leaves when the level rises to DISPATCH.
 #[inline]
 fn page_out_above(level: Irql) {
-    if level >= DISPATCH_LEVEL {
+    if level >= DISPATCH_LEVEL && verifier::is_thorough() {
         paging::level_is_high();
     }
 }
@@ -221,5 +224,8 @@ fn settle(level: Level) {
     if has_work {
         baton::assert_cells_closed();
         deliver();
+    }
+    if level.irql < DISPATCH_LEVEL && core(|core| core.quiet == 0 && core.is_misplaced()) {
+        block::move_to_own_cpu();
     }
 }

@@ -10,7 +10,7 @@
 mod watchdog;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::sched;
@@ -51,6 +51,30 @@ static ADVICE: Mutex<Vec<Breach>> = Mutex::new(Vec::new());
 static CHECKS: AtomicU64 = AtomicU64::new(0);
 static NOTES: Mutex<VecDeque<(u64, String)>> = Mutex::new(VecDeque::new());
 static LAST_WORDS: Mutex<Option<LastWords>> = Mutex::new(None);
+
+/// What the judge looks at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Checks {
+    /// Everything.
+    #[default]
+    Thorough,
+    /// Only what costs little: levels, owners, states. What copies or compares the contents of
+    /// objects, and what takes longer the longer a list is, is left out.
+    Light,
+}
+
+static THOROUGH: AtomicBool = AtomicBool::new(true);
+
+/// Sets what the judge looks at.
+pub(crate) fn set_checks(checks: Checks) {
+    THOROUGH.store(checks == Checks::Thorough, Ordering::Relaxed);
+}
+
+/// Whether checks are to be made that copy or compare the contents of objects.
+#[inline]
+pub(crate) fn is_thorough() -> bool {
+    THOROUGH.load(Ordering::Relaxed)
+}
 
 /// Records a breach of `rule` and lets the run go on.
 pub fn breach(rule: u16, text: impl Into<String>) {

@@ -14,13 +14,15 @@ pub(crate) mod stack;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ndis_host::sched::{self, DpcId};
+use ndis_host::sched::{self, DpcId, Mode};
 use ndis_host::{Config, verifier};
 
 /// Names the test whose body the process runs.
 const CHILD: &str = "NDIS_HOST_TEST";
 /// The seed of the run.
 const SEED: &str = "NDIS_HOST_SEED";
+/// Set for a run on real threads. Set for the whole test program, it makes all runs such.
+const FREE: &str = "NDIS_HOST_FREE";
 
 /// The name of the test whose body this stands in.
 macro_rules! here {
@@ -61,18 +63,52 @@ pub(crate) fn run_seeds(test: &str, seeds: std::ops::Range<u64>, body: impl FnOn
         run_child(body);
     }
     for seed in seeds {
-        let output = spawn(test, seed);
+        let output = spawn(test, seed, Mode::Deterministic);
         assert!(output.status.success(), "seed {seed}:\n{}", text(&output));
+    }
+}
+
+/// Runs `body` on real threads, a few times; no rule may be breached.
+pub(crate) fn run_freely(test: &str, body: impl FnOnce()) {
+    if is_child(test) {
+        run_child(body);
+    }
+    for seed in 0..4 {
+        let output = spawn(test, seed, Mode::FreeRunning);
+        assert!(output.status.success(), "seed {seed}:\n{}", text(&output));
+    }
+}
+
+/// Runs `body` on a machine like `machine`, in either mode; no rule may be breached.
+pub(crate) fn run_on(machine: &Config, test: &str, body: impl FnOnce()) {
+    if is_child(test) {
+        run_child_on(machine, body);
+    }
+    for mode in [Mode::Deterministic, Mode::FreeRunning] {
+        for seed in 0..4 {
+            let output = spawn(test, seed, mode);
+            let said = text(&output);
+            assert!(output.status.success(), "{mode:?}, seed {seed}:\n{said}");
+        }
     }
 }
 
 /// Runs `body`, which breaches `rule`: the judge says so and the process fails.
 pub(crate) fn expect_breach(test: &str, rule: u16, body: impl FnOnce()) {
+    expect_breach_in(Mode::Deterministic, test, rule, body);
+}
+
+/// As [`expect_breach`], on real threads.
+pub(crate) fn expect_breach_freely(test: &str, rule: u16, body: impl FnOnce()) {
+    expect_breach_in(Mode::FreeRunning, test, rule, body);
+}
+
+fn expect_breach_in(mode: Mode, test: &str, rule: u16, body: impl FnOnce()) {
     if is_child(test) {
         run_child(body);
     }
     for seed in 0..4 {
-        let output = spawn(test, seed);
+        let output = spawn(test, seed, mode);
         let said = text(&output);
         assert_eq!(
             output.status.code(),
@@ -98,7 +134,8 @@ pub(crate) fn expect_replay(test: &str, body: impl FnOnce()) {
         });
     }
     for seed in 0..6 {
-        let (first, second) = (spawn(test, seed), spawn(test, seed));
+        let once = || spawn(test, seed, Mode::Deterministic);
+        let (first, second) = (once(), once());
         assert!(first.status.success(), "seed {seed}:\n{}", text(&first));
         assert_eq!(
             text(&first),
@@ -113,23 +150,37 @@ fn is_child(test: &str) -> bool {
 }
 
 fn run_child(body: impl FnOnce()) -> ! {
+    run_child_on(&Config::default(), body)
+}
+
+fn run_child_on(machine: &Config, body: impl FnOnce()) -> ! {
     let seed = std::env::var(SEED)
         .expect("a seed")
         .parse()
         .expect("a number");
+    // All checks in either mode: what is tested is the machine, and the judge with it.
     let config = Config {
         seed,
         ram_bytes: 64 << 20,
-        ..Config::default()
+        mode: if std::env::var_os(FREE).is_some() {
+            Mode::FreeRunning
+        } else {
+            Mode::Deterministic
+        },
+        ..*machine
     };
     ndis_host::start(&config).expect("the machine starts");
     body();
     std::process::exit(verifier::exit_code())
 }
 
-fn spawn(test: &str, seed: u64) -> Output {
+fn spawn(test: &str, seed: u64, mode: Mode) -> Output {
     let program = std::env::current_exe().expect("the test binary");
-    Command::new(program)
+    let mut command = Command::new(program);
+    if mode == Mode::FreeRunning {
+        command.env(FREE, "yes");
+    }
+    command
         .args([test, "--exact", "--nocapture"])
         .env(CHILD, test)
         .env(SEED, seed.to_string())

@@ -71,7 +71,13 @@ pub(crate) fn walk(
             let text = format!("{call}: {next:p} is no NBL that is allocated; given back before?");
             verifier::fatal(unknown, text);
         }
-        if !seen.insert(next.addr()) {
+        // Light checks let a list end only when it is longer than there are NBLs.
+        let twice = if verifier::is_thorough() {
+            !seen.insert(next.addr())
+        } else {
+            found.len() > RECORDS.with(|records| records.len())
+        };
+        if twice {
             verifier::fatal(95, format!("{call}: NBL {next:p} is in the list twice"));
         }
         found.push(next);

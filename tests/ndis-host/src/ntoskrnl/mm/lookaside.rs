@@ -92,7 +92,15 @@ fn functions(
 ) -> (*const c_void, *const c_void) {
     let allocate = allocate.unwrap_or(pool::ex_allocate_pool_with_tag);
     let free = free.unwrap_or(pool::ex_free_pool);
-    (allocate as *const c_void, free as *const c_void)
+    for_drivers(allocate as *const c_void, free as *const c_void)
+}
+
+/// The functions as inlined code of drivers calls them.
+fn for_drivers(allocate: *const c_void, free: *const c_void) -> (*const c_void, *const c_void) {
+    let gated = |routine: *const c_void| {
+        std::ptr::with_exposed_provenance(sched::gate(routine.expose_provenance()))
+    };
+    (gated(allocate), gated(free))
 }
 
 /// `ExInitializeLookasideListEx`: a list of either kind. At DISPATCH or below.
@@ -118,7 +126,7 @@ unsafe extern "efiapi" fn initialize_ex(
     }
     let allocate = allocate.unwrap_or(default_allocate_ex);
     let free = free.unwrap_or(default_free_ex);
-    let functions = (allocate as *const c_void, free as *const c_void);
+    let functions = for_drivers(allocate as *const c_void, free as *const c_void);
     // SAFETY: as the caller promises.
     unsafe { initialize(list, kind, size, tag, functions) };
     STATUS_SUCCESS
@@ -259,12 +267,12 @@ unsafe fn free_entries(list: List, is_ex: bool) {
                     // SAFETY: the list was made with a function of this type.
                     let free: FREE_FUNCTION_EX = unsafe { std::mem::transmute(free) };
                     // SAFETY: the entry is free.
-                    unsafe { free(entry.cast(), list) };
+                    sched::in_driver(|| unsafe { free(entry.cast(), list) });
                 } else {
                     // SAFETY: the list was made with a function of this type.
                     let free: FREE_FUNCTION = unsafe { std::mem::transmute(free) };
                     // SAFETY: the entry is free.
-                    unsafe { free(entry.cast()) };
+                    sched::in_driver(|| unsafe { free(entry.cast()) });
                 }
             },
         );

@@ -67,7 +67,7 @@ const FLAG_PAGED: u64 = 0x100;
 
 /// The driver that code at an address belongs to, and the offset into it.
 pub fn caller_of(address: usize) -> (&'static str, usize) {
-    image::owner_of(address).unwrap_or(("host", 0))
+    image::owner_of(sched::caller_behind(address)).unwrap_or(("host", 0))
 }
 
 /// `ExAllocatePoolWithTag`: allocates pool that is not zeroed; null when there is none. Nonpaged

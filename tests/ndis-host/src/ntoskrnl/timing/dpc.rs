@@ -146,7 +146,7 @@ unsafe fn run(address: usize) {
         address as u64,
         || {
             // SAFETY: the driver gave this routine and its arguments.
-            unsafe { routine(dpc, context, first, second) }
+            sched::in_driver(|| unsafe { routine(dpc, context, first, second) })
         },
     );
 }
@@ -199,7 +199,7 @@ unsafe extern "efiapi" fn ke_set_target_processor_dpc(dpc: *mut KDPC, number: i8
     const CALL: &str = "KeSetTargetProcessorDpc";
     enter(CALL, HIGH_LEVEL);
     // SAFETY: as the caller promises.
-    let is_set = unsafe { set_target(dpc, CALL, usize::from(number as u8)) };
+    let is_set = unsafe { set_target(dpc, CALL, sched::cpu_of(0, number as u8)) };
     verifier::insist(215, is_set, || format!("{CALL}: no processor {number}"));
 }
 
@@ -216,11 +216,12 @@ unsafe extern "efiapi" fn ke_set_target_processor_dpc_ex(
     enter(CALL, HIGH_LEVEL);
     // SAFETY: as the caller promises.
     let number = unsafe { *number };
-    if number.Group != 0 || number.Reserved != 0 {
+    if number.Reserved != 0 {
         return STATUS_INVALID_PARAMETER;
     }
+    let cpu = sched::cpu_of(number.Group, number.Number);
     // SAFETY: as the caller promises.
-    if unsafe { set_target(dpc, CALL, usize::from(number.Number)) } {
+    if unsafe { set_target(dpc, CALL, cpu) } {
         STATUS_SUCCESS
     } else {
         STATUS_INVALID_PARAMETER
@@ -230,15 +231,14 @@ unsafe extern "efiapi" fn ke_set_target_processor_dpc_ex(
 /// # Safety
 ///
 /// `dpc` must point to a DPC.
-unsafe fn set_target(dpc: *mut KDPC, routine: &str, cpu: usize) -> bool {
+unsafe fn set_target(dpc: *mut KDPC, routine: &str, cpu: Option<usize>) -> bool {
     // SAFETY: as the caller promises.
     unsafe { check(dpc, routine) };
-    let is_there = cpu < sched::cpu_count();
-    if is_there {
+    if let Some(cpu) = cpu {
         // SAFETY: as the caller promises.
         unsafe { (*dpc).Number = cpu as u16 + 1 };
     }
-    is_there
+    cpu.is_some()
 }
 
 /// `KeFlushQueuedDpcs`: waits until every DPC that is queued now has run, on all processors. At

@@ -203,7 +203,7 @@ fn run(address: usize) {
             address as u64,
             || {
                 // SAFETY: the driver gave this routine and its context.
-                unsafe { routine(raw, context) }
+                sched::in_driver(|| unsafe { routine(raw, context) })
             },
         );
     }
@@ -283,7 +283,7 @@ fn end_if_deleted(address: usize) {
         let kind = KernelCallback::TimerDeleted;
         callback(Callback::Kernel(kind), address as u64, || {
             // SAFETY: the driver gave this routine and its context.
-            unsafe { routine(context) }
+            sched::in_driver(|| unsafe { routine(context) })
         });
     }
 }
