@@ -6,9 +6,11 @@
 //! | [`migration`] | the migration, the project's main scenario |
 //! | [`cases`] | all other scenarios, by name |
 //! | [`report`] | what a migration found, and how it is told |
+//! | [`bench`] | the load that the host's own cost is measured with |
 //! | [`args`] | the command line of the migration |
 
 pub mod args;
+pub mod bench;
 pub mod cases;
 pub mod migration;
 pub mod report;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use scenarios::cases;
+use scenarios::cases::{self, Setup};
 
 /// Run one scenario; the exit code says whether the driver passed.
 #[derive(Debug, Parser)]
@@ -15,6 +15,10 @@ struct Args {
     /// Fixes every random choice of the run
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// Run on real threads and in real time, with the checks that cost little; the seed does not
+    /// fix the run then
+    #[arg(long)]
+    free: bool,
     /// The driver image to load
     #[arg(long, value_name = "netkvm.sys", env = "NETKVM_SYS")]
     image: PathBuf,
@@ -26,7 +30,10 @@ fn main() -> ExitCode {
         cases::NAMES.iter().for_each(|name| println!("{name}"));
         return ExitCode::SUCCESS;
     };
-    match cases::run(&name, args.seed, &args.image) {
+    match cases::run(
+        &name,
+        &Setup::new(args.seed, args.image).free_running(args.free),
+    ) {
         Ok(()) => {
             println!("{name}, seed {}: pass", args.seed);
             ExitCode::SUCCESS

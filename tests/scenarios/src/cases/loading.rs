@@ -6,7 +6,7 @@ use ndis_host::pnp;
 use ndis_host::sched;
 
 use super::Setup;
-use crate::world::{Ending, WorldOptions, start_machine};
+use crate::world::{Ending, start_machine};
 
 /// An image that was cut off, wherever: an error that says so, and nothing is left behind.
 pub(super) fn truncated_image(setup: &Setup) -> Result<()> {
@@ -14,7 +14,7 @@ pub(super) fn truncated_image(setup: &Setup) -> Result<()> {
     /// The last section is padded to a multiple of this; nobody misses the padding.
     const FILE_ALIGNMENT: usize = 512;
     let image = std::fs::read(&setup.image).context("the driver image")?;
-    start_machine(&WorldOptions::new(setup.seed, &setup.image))?;
+    start_machine(&setup.world())?;
     for _ in 0..CUTS {
         let len = sched::random_below((image.len() - FILE_ALIGNMENT) as u64) as usize;
         refused(&image[..len]).with_context(|| format!("cut to {len} bytes"))?;

@@ -11,16 +11,40 @@ mod standby;
 mod steps;
 mod unfit_vf;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
 
 use crate::world::{World, WorldOptions};
 
 /// What a case starts from.
-struct Setup {
+#[derive(Clone, Debug)]
+pub struct Setup {
     seed: u64,
     image: PathBuf,
+    free: bool,
+}
+
+impl Setup {
+    /// A deterministic run of this image with this seed.
+    #[must_use]
+    pub fn new(seed: u64, image: impl Into<PathBuf>) -> Self {
+        Self {
+            seed,
+            image: image.into(),
+            free: false,
+        }
+    }
+
+    /// On real threads and in real time, if `free`.
+    #[must_use]
+    pub fn free_running(self, free: bool) -> Self {
+        Self { free, ..self }
+    }
+
+    fn world(&self) -> WorldOptions {
+        WorldOptions::new(self.seed, &self.image).free_running(self.free)
+    }
 }
 
 enum Case {
@@ -96,22 +120,18 @@ pub const NAMES: [&str; CASES.len()] = {
 /// # Errors
 ///
 /// There is no such case, or the driver did not pass; why.
-pub fn run(name: &str, seed: u64, image: &Path) -> Result<()> {
+pub fn run(name: &str, setup: &Setup) -> Result<()> {
     let Some((_, case)) = CASES.iter().find(|(known, _)| *known == name) else {
         bail!("there is no such case; there are: {}", NAMES.join(", "));
     };
-    let setup = Setup {
-        seed,
-        image: image.to_owned(),
-    };
     match case {
-        InWorld(case) => run_in_world(&setup, *case),
-        Bare(case) => case(&setup),
+        InWorld(case) => run_in_world(setup, *case),
+        Bare(case) => case(setup),
     }
 }
 
 fn run_in_world(setup: &Setup, case: fn(&mut World) -> Result<()>) -> Result<()> {
-    let mut world = World::start(&WorldOptions::new(setup.seed, &setup.image))?;
+    let mut world = World::start(&setup.world())?;
     case(&mut world).inspect_err(|_| eprint!("{}", world.describe()))?;
     let ending = world.finish();
     ensure!(ending.is_clean(), "{ending}");

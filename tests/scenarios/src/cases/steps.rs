@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use ndis_host::ndis::event_log;
 use ndis_host::registry::Value;
-use ndis_host::sched;
+use ndis_host::sched::{self, Mode};
 
 use crate::world::{AdapterOptions, MILLISECOND_NS, SECOND_NS, VfPlug, World};
 
@@ -69,6 +69,9 @@ pub(super) fn expect_undisturbed(world: &World) -> Result<()> {
 }
 
 /// Nothing was lost, nothing came twice.
+///
+/// In real time a device drops what a slow guest has no buffers for, and TCP sends again when it
+/// likes: frames are not counted then, only the stream has to arrive.
 pub(super) fn expect_complete(world: &World) -> Result<()> {
     let account = world.ledgers.account();
     let ways = [
@@ -77,7 +80,8 @@ pub(super) fn expect_complete(world: &World) -> Result<()> {
     ];
     for (way, report) in ways {
         let (lost, totals) = (report.lost, report.totals);
-        ensure!(lost == 0, "{way}: {lost} frames lost");
+        let counts = sched::mode() == Mode::Deterministic;
+        ensure!(lost == 0 || !counts, "{way}: {lost} frames lost");
         ensure!(
             totals.duplicated == 0,
             "{way}: {} frames twice",

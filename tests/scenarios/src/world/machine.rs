@@ -21,6 +21,8 @@ pub(super) fn start(options: &WorldOptions) -> Result<()> {
         seed: options.seed,
         cpus: cpus(options.seed),
         os: options.os,
+        mode: options.mode,
+        checks: options.checks,
         ..Config::default()
     };
     ndis_host::start(&config)

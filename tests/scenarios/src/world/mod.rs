@@ -23,6 +23,7 @@ mod protocols;
 mod traffic;
 
 use std::net::Ipv4Addr;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -31,7 +32,8 @@ use devices::wire::{MacAddress, Peer, PortConfig, Switch};
 use ndis_host::ntoskrnl::OsVersion;
 use ndis_host::pnp::{self, DriverId, ProtocolId};
 use ndis_host::registry::Value;
-use ndis_host::sched;
+use ndis_host::sched::{self, Mode};
+use ndis_host::verifier::Checks;
 use neighbours::clock::HostClock;
 use neighbours::ledgers::Ledgers;
 use neighbours::tcpip::TcpIp;
@@ -73,6 +75,10 @@ pub struct WorldOptions {
     pub image: PathBuf,
     /// Which Windows the machine runs.
     pub os: OsVersion,
+    /// How the machine runs.
+    pub mode: Mode,
+    /// What the judge looks at.
+    pub checks: Checks,
 }
 
 impl WorldOptions {
@@ -87,6 +93,21 @@ impl WorldOptions {
             } else {
                 OsVersion::BASELINE
             },
+            mode: Mode::Deterministic,
+            checks: Checks::Thorough,
+        }
+    }
+
+    /// On real threads and in real time, with the checks that cost little, if `free`.
+    #[must_use]
+    pub fn free_running(self, free: bool) -> Self {
+        if !free {
+            return self;
+        }
+        Self {
+            mode: Mode::FreeRunning,
+            checks: Checks::Light,
+            ..self
         }
     }
 }
@@ -158,6 +179,12 @@ impl World {
     pub fn use_uneven_paths(&mut self) {
         self.standby_port = guest_port();
         self.vf_port = guest_port();
+    }
+
+    /// Where the driver's code and data are.
+    #[must_use]
+    pub fn driver_range(&self) -> Range<usize> {
+        pnp::driver_range(self.driver)
     }
 
     /// The seed of the run.

@@ -86,16 +86,25 @@ impl Traffic {
     /// Opens a connection from the guest to its peer; each end sends `bytes` of its source. Pings
     /// go beside it until [`Traffic::stop_pings`].
     pub fn start(tcpip: &TcpIp, peer: &Peer, bytes: u64, sources: [ByteSource; 2]) -> Self {
+        Self::start_uneven(tcpip, peer, [bytes, bytes], sources)
+    }
+
+    /// As [`Traffic::start`], with as many bytes for the guest to send, and for its peer.
+    pub fn start_uneven(
+        tcpip: &TcpIp,
+        peer: &Peer,
+        [up, down]: [u64; 2],
+        [of_guest, of_peer]: [ByteSource; 2],
+    ) -> Self {
         let port = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
-        let plan = |source| StreamPlan::Exchange {
+        let plan = |source, send, receive| StreamPlan::Exchange {
             source,
-            send: bytes,
-            receive: bytes,
+            send,
+            receive,
         };
-        let [of_guest, of_peer] = sources;
-        let peer = peer.with(|stack, _| stack.listen(port, plan(of_peer)));
+        let peer = peer.with(|stack, _| stack.listen(port, plan(of_peer, down, up)));
         let (guest, ping) = tcpip.with(|stack, now| {
-            let guest = stack.connect(PEER_ADDRESS, port, plan(of_guest));
+            let guest = stack.connect(PEER_ADDRESS, port, plan(of_guest, up, down));
             let pings = PingPlan::new(PEER_ADDRESS, PING_INTERVAL_NS);
             (guest, stack.start_ping(pings, now))
         });
@@ -130,9 +139,15 @@ impl World {
     /// Starts traffic of `bytes` made-up bytes each way.
     #[must_use]
     pub fn start_traffic(&self, bytes: u64) -> Traffic {
+        self.start_uneven_traffic([bytes, bytes])
+    }
+
+    /// Starts traffic of as many made-up bytes up, from the guest, and down.
+    #[must_use]
+    pub fn start_uneven_traffic(&self, bytes: [u64; 2]) -> Traffic {
         let source = |number| Box::new(Pattern::new(number)) as ByteSource;
         let sources = [source(self.seed * 2 + 1), source(self.seed * 2 + 2)];
-        Traffic::start(&self.tcpip, &self.peer, bytes, sources)
+        Traffic::start_uneven(&self.tcpip, &self.peer, bytes, sources)
     }
 
     /// How traffic is doing.

@@ -58,9 +58,15 @@ fn from_environment(variable: &str) -> PathBuf {
 
 /// Runs the case `name` on `image`.
 pub(crate) fn scenario(name: &str, seed: u64, image: &Path) -> Ended {
+    scenario_with(name, seed, image, &[])
+}
+
+/// As [`scenario`], with more arguments.
+pub(crate) fn scenario_with(name: &str, seed: u64, image: &Path, more: &[&str]) -> Ended {
     let mut command = Command::new(env!("CARGO_BIN_EXE_scenario"));
     command
         .args([name, "--seed", &seed.to_string()])
+        .args(more)
         .arg("--image")
         .arg(image);
     run(command)
