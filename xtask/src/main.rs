@@ -9,10 +9,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::bench::BenchArgs;
 use crate::driver::{BuildArgs, Selection};
 use crate::migrate::MigrateArgs;
 use crate::workspace::Workspace;
 
+mod bench;
 mod driver;
 mod keywords;
 mod lints;
@@ -46,6 +48,8 @@ enum Task {
     BuildTestDrivers,
     /// Stream a file through the driver while the VF leaves and comes back
     Migrate(MigrateArgs),
+    /// Measure: what the host itself costs
+    Bench(BenchArgs),
     /// Run all test suites, or the named ones; the last line is the sum
     Test {
         /// Suites to run
@@ -72,6 +76,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Build { arch, out, mutant } => build(&workspace, arch, out, mutant.as_deref()),
         Task::BuildTestDrivers => build_test_drivers(&workspace),
         Task::Migrate(args) => migrate::run(&workspace, &args),
+        Task::Bench(args) => bench::run(&workspace, &args),
         Task::Test { suites } => suites::run(&workspace, &suites),
         Task::Check => check(&workspace),
     }

@@ -8,6 +8,7 @@ use crate::workspace::Workspace;
 
 mod host;
 mod tally;
+mod tsan;
 mod unit;
 
 use tally::Tally;
@@ -19,7 +20,7 @@ struct Suite {
 }
 
 /// In the order in which they run: what fails quickly first.
-const ALL: [Suite; 2] = [
+const ALL: [Suite; 3] = [
     Suite {
         name: "unit",
         run: unit::run,
@@ -27,6 +28,10 @@ const ALL: [Suite; 2] = [
     Suite {
         name: "host",
         run: host::run,
+    },
+    Suite {
+        name: "tsan",
+        run: tsan::run,
     },
 ];
 
@@ -81,7 +86,7 @@ mod tests {
 
     #[test]
     fn no_name_means_every_suite() {
-        assert_eq!(chosen(&[]).unwrap(), ["unit", "host"]);
+        assert_eq!(chosen(&[]).unwrap(), ["unit", "host", "tsan"]);
     }
 
     #[test]
@@ -92,6 +97,6 @@ mod tests {
     #[test]
     fn an_unknown_suite_is_refused_with_the_list_of_those_that_exist() {
         let error = chosen(&["unit", "units"]).unwrap_err().to_string();
-        assert_eq!(error, "no suite `units`; there are: unit, host");
+        assert_eq!(error, "no suite `units`; there are: unit, host, tsan");
     }
 }
