@@ -8,20 +8,51 @@
 //! need, and these only take notes: they never call into a function.
 
 mod config;
+mod dma;
 mod msix;
 
 pub use config::{Capability, ConfigSpace, HeaderIds, command};
+pub use dma::{DmaFault, DmaMap, DmaMemory, direct_memory, translated_memory};
 pub use msix::{MsixMessage, MsixTable};
 
-use vm_memory::GuestMemoryMmap;
+/// What a BAR decodes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum BarKind {
+    /// 64-bit memory; it takes the registers `index` and `index + 1`.
+    Memory,
+    /// I/O ports; it takes one register.
+    Ports,
+}
 
-/// A 64-bit memory BAR; it takes the registers `index` and `index + 1`.
+/// A base address register.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Bar {
-    /// Register that holds the low half, 0 to 4.
+    /// Register that holds the (low half of the) address: 0 to 4 for memory, 0 to 5 for ports.
     pub index: u8,
-    /// Bytes, a power of two of at least 16.
+    /// Bytes, a power of two: at least 16 of memory, at least 4 and at most 256 ports.
     pub size: u64,
+    /// What it decodes.
+    pub kind: BarKind,
+}
+
+impl Bar {
+    /// A BAR of memory.
+    pub const fn memory(index: u8, size: u64) -> Self {
+        Self {
+            index,
+            size,
+            kind: BarKind::Memory,
+        }
+    }
+
+    /// A BAR of ports.
+    pub const fn ports(index: u8, size: u64) -> Self {
+        Self {
+            index,
+            size,
+            kind: BarKind::Ports,
+        }
+    }
 }
 
 /// A PCI function.
@@ -32,10 +63,10 @@ pub trait PciFunction: Send {
     /// Writes 1, 2 or 4 bytes of configuration space, little endian.
     fn config_write(&mut self, offset: u16, data: &[u8]);
 
-    /// Lists the memory BARs.
+    /// Lists the BARs.
     fn bars(&self) -> Vec<Bar>;
 
-    /// Reads 1, 2, 4 or 8 bytes of a BAR. All bits are one while memory decoding is off.
+    /// Reads 1, 2, 4 or 8 bytes of a BAR. All bits are one while its decoding is off.
     fn bar_read(&mut self, bar: u8, offset: u64, data: &mut [u8]);
 
     /// Writes 1, 2, 4 or 8 bytes of a BAR.
@@ -52,9 +83,14 @@ pub trait PciHost: Send + Sync {
     /// An MSI-X message left the function.
     fn message(&self, address: u64, data: u32);
 
+    /// The function drives its interrupt pin, or no longer does. A line is level triggered: it
+    /// stays asserted until the function says otherwise.
+    fn set_line(&self, asserted: bool);
+
     /// The function asks for a call of [`PciFunction::process`] soon.
     fn wake(&self);
 
-    /// The guest's memory, which the function reads and writes as a bus master.
-    fn memory(&self) -> GuestMemoryMmap;
+    /// The guest's memory, which the function reads and writes as a bus master, by the addresses
+    /// that its driver gave it.
+    fn memory(&self) -> DmaMemory;
 }

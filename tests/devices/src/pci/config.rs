@@ -1,9 +1,11 @@
 //! Configuration space of a type 0 function: registers with write masks, BARs, capabilities.
 
-use super::Bar;
+use super::{Bar, BarKind};
 
 /// Bits of the command register.
 pub mod command {
+    /// The function answers accesses to its ports.
+    pub const PORTS: u16 = 1 << 0;
     /// The function answers accesses to its memory BARs.
     pub const MEMORY: u16 = 1 << 1;
     /// The function may read and write memory, and send messages.
@@ -24,6 +26,7 @@ const STATUS_CAPABILITY_LIST: u16 = 1 << 4;
 const BAR_MEMORY_64: u32 = 0b100;
 /// 64-bit memory, prefetchable.
 const BAR_MEMORY_64_PREFETCHABLE: u32 = 0b1100;
+const BAR_PORTS: u32 = 0b1;
 
 /// Identity of a function, as the header states it.
 #[derive(Clone, Copy, Debug)]
@@ -97,14 +100,22 @@ impl ConfigSpace {
         space
     }
 
-    /// Adds a 64-bit memory BAR.
+    /// Adds a BAR. `prefetchable` is for memory.
     ///
     /// # Panics
     ///
-    /// If the size is not a power of two of at least 16, or the index is above 4.
+    /// If the size or the index is none that [`Bar`] allows.
     pub fn add_bar(&mut self, bar: Bar, prefetchable: bool) {
-        assert!(bar.size.is_power_of_two() && bar.size >= 16, "{bar:?}");
-        assert!(bar.index <= 4, "{bar:?} has no register for its high half");
+        assert!(bar.size.is_power_of_two(), "{bar:?}");
+        match bar.kind {
+            BarKind::Memory => self.add_memory_bar(bar, prefetchable),
+            BarKind::Ports => self.add_port_bar(bar),
+        }
+        self.bars.push(bar);
+    }
+
+    fn add_memory_bar(&mut self, bar: Bar, prefetchable: bool) {
+        assert!(bar.size >= 16 && bar.index <= 4, "{bar:?}");
         let kind = if prefetchable {
             BAR_MEMORY_64_PREFETCHABLE
         } else {
@@ -115,7 +126,15 @@ impl ConfigSpace {
         // The bits below the size stay as they are: sizing reads them back as zero, the kind
         // bits excepted.
         self.allow(at, &(!(bar.size - 1)).to_le_bytes());
-        self.bars.push(bar);
+    }
+
+    fn add_port_bar(&mut self, bar: Bar) {
+        assert!((4..=256).contains(&bar.size) && bar.index <= 5, "{bar:?}");
+        let at = BAR0 + 4 * usize::from(bar.index);
+        self.put(at, &BAR_PORTS.to_le_bytes());
+        self.allow(at, &(!(bar.size as u32 - 1)).to_le_bytes());
+        let command = self.mask_u16(COMMAND) | command::PORTS;
+        self.allow(COMMAND, &command.to_le_bytes());
     }
 
     /// Adds a capability at the front of the list.
@@ -146,7 +165,7 @@ impl ConfigSpace {
         &self.bars
     }
 
-    /// Address that the guest gave to a BAR.
+    /// Address that the guest gave to a memory BAR.
     pub fn bar_address(&self, index: u8) -> u64 {
         let at = BAR0 + 4 * usize::from(index);
         let mut raw = [0; 8];
@@ -157,6 +176,16 @@ impl ConfigSpace {
     /// Whether memory BARs answer.
     pub fn decodes_memory(&self) -> bool {
         self.command() & command::MEMORY != 0
+    }
+
+    /// Whether port BARs answer.
+    pub fn decodes_ports(&self) -> bool {
+        self.command() & command::PORTS != 0
+    }
+
+    /// Whether the function may drive its interrupt pin.
+    pub fn drives_pin(&self) -> bool {
+        self.command() & command::INTX_DISABLE == 0
     }
 
     /// Whether the function may reach memory.
@@ -199,6 +228,10 @@ impl ConfigSpace {
 
     fn allow(&mut self, at: usize, mask: &[u8]) {
         self.mask[at..at + mask.len()].copy_from_slice(mask);
+    }
+
+    fn mask_u16(&self, at: usize) -> u16 {
+        u16::from_le_bytes([self.mask[at], self.mask[at + 1]])
     }
 
     fn command(&self) -> u16 {
@@ -250,13 +283,7 @@ mod tests {
     #[test]
     fn sizing_a_bar_shows_its_size_and_its_kind() {
         let mut space = space();
-        space.add_bar(
-            Bar {
-                index: 4,
-                size: 16 << 10,
-            },
-            true,
-        );
+        space.add_bar(Bar::memory(4, 16 << 10), true);
 
         space.write(0x20, &[0xFF; 4]);
         space.write(0x24, &[0xFF; 4]);
@@ -266,15 +293,22 @@ mod tests {
     }
 
     #[test]
+    fn a_port_bar_states_its_kind_and_is_switched_by_the_command_register() {
+        let mut space = space();
+        space.add_bar(Bar::ports(0, 32), false);
+
+        space.write(0x10, &[0xFF; 4]);
+        assert_eq!(read_u32(&space, 0x10), !31 | 1);
+        assert!(!space.decodes_ports());
+
+        space.write(0x04, &[0x01, 0x00]);
+        assert!(space.decodes_ports());
+    }
+
+    #[test]
     fn a_bar_keeps_the_address_it_was_given() {
         let mut space = space();
-        space.add_bar(
-            Bar {
-                index: 1,
-                size: 4096,
-            },
-            false,
-        );
+        space.add_bar(Bar::memory(1, 4096), false);
 
         space.write(0x14, &0xFEBF_1000_u32.to_le_bytes());
         space.write(0x18, &2_u32.to_le_bytes());

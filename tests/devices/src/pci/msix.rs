@@ -223,14 +223,7 @@ mod tests {
     };
 
     fn table() -> MsixTable {
-        MsixTable::new(
-            4,
-            Bar {
-                index: 1,
-                size: 4096,
-            },
-            0xDC,
-        )
+        MsixTable::new(4, Bar::memory(1, 4096), 0xDC)
     }
 
     /// Sets up vector 1, unmasked.

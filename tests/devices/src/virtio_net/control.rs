@@ -67,6 +67,23 @@ impl VirtioNetControl {
         });
     }
 
+    /// Offers exactly `features` from the next reset or power cycle on: what a driver finds that
+    /// comes back to another device than it left.
+    pub fn offer_from_reset(&self, features: u64) {
+        self.shared.with(|core| core.next_offer = Some(features));
+    }
+
+    /// The features on offer now.
+    pub fn offered(&self) -> u64 {
+        self.shared.with(|core| core.config.features)
+    }
+
+    /// Takes the device's power away and gives it back: registers, BARs, MSI-X table and command
+    /// register are as in a new device. Link, wire, faults and counters stay.
+    pub fn power_cycle(&self) {
+        self.shared.with(|core| core.power_cycle());
+    }
+
     /// Arms a fault, or begins one that lasts.
     pub fn inject(&self, fault: Fault) {
         self.shared.with(|core| core.inject(fault));

@@ -2,14 +2,12 @@
 
 use std::collections::VecDeque;
 
-use vm_memory::GuestMemoryMmap;
-
 use super::faults::Faults;
 use super::outbox::Outbox;
 use super::registers::{Register, fill, number};
 use super::ring::{NO_VECTOR, QueueRole, Ring};
-use super::{DeviceCounters, QueueCounters, VirtioNetConfig, device_status, layout};
-use crate::pci::{ConfigSpace, MsixTable};
+use super::{DeviceCounters, Fault, QueueCounters, VirtioNetConfig, device_status, layout};
+use crate::pci::{ConfigSpace, DmaMemory, MsixTable};
 use crate::wire::Frame;
 
 /// ISR bits (virtio 1.2, 4.1.4.5).
@@ -32,12 +30,16 @@ pub(super) struct Core {
     pub(super) features: u64,
     /// Features that the driver set without an offer.
     pub(super) features_unoffered: u64,
+    /// What is on offer from the next reset on.
+    pub(super) next_offer: Option<u64>,
     device_feature_select: u32,
     driver_feature_select: u32,
 
     pub(super) link_up: bool,
     pub(super) generation: u8,
     pub(super) isr: u8,
+    /// Whether the interrupt pin is driven.
+    line: bool,
     pub(super) config_vector: u16,
 
     pub(super) queue_select: u16,
@@ -55,7 +57,7 @@ pub(super) struct Core {
 
 impl Core {
     pub(super) fn new(config: VirtioNetConfig) -> Self {
-        let msix = MsixTable::new(config.vectors, layout::MSIX_BAR, 0xDC);
+        let msix = layout::msix_table(&config);
         Self {
             space: layout::config_space(&msix),
             msix,
@@ -64,11 +66,13 @@ impl Core {
             driver_words: [0; 2],
             features: 0,
             features_unoffered: 0,
+            next_offer: None,
             device_feature_select: 0,
             driver_feature_select: 0,
             link_up: config.link_up,
             generation: 0,
             isr: 0,
+            line: false,
             config_vector: NO_VECTOR,
             queue_select: 0,
             rx: Ring::new(config.queue_size),
@@ -103,7 +107,7 @@ impl Core {
     }
 
     /// Writes the register BAR.
-    pub(super) fn write_registers(&mut self, offset: u64, data: &[u8], memory: &GuestMemoryMmap) {
+    pub(super) fn write_registers(&mut self, offset: u64, data: &[u8], memory: &DmaMemory) {
         self.counters.register_accesses += 1;
         let within = offset % 0x1000;
         match offset - within {
@@ -168,7 +172,7 @@ impl Core {
         }
     }
 
-    fn write_common(&mut self, register: Register, value: u64, memory: &GuestMemoryMmap) {
+    fn write_common(&mut self, register: Register, value: u64, memory: &DmaMemory) {
         use Register::*;
         match register {
             DeviceFeatureSelect => self.device_feature_select = value as u32,
@@ -186,7 +190,7 @@ impl Core {
         }
     }
 
-    fn write_queue(&mut self, register: Register, value: u64, memory: &GuestMemoryMmap) {
+    fn write_queue(&mut self, register: Register, value: u64, memory: &DmaMemory) {
         use virtio_queue::QueueT;
         let vector = self.usable_vector(value);
         let index = self.queue_select;
@@ -215,7 +219,7 @@ impl Core {
         }
     }
 
-    fn enable_queue(&mut self, value: u64, memory: &GuestMemoryMmap) {
+    fn enable_queue(&mut self, value: u64, memory: &DmaMemory) {
         use super::feature;
         let index = self.queue_select;
         if value != 1 {
@@ -298,7 +302,7 @@ impl Core {
     pub(super) fn interrupt_queue(
         &mut self,
         role: QueueRole,
-        memory: &GuestMemoryMmap,
+        memory: &DmaMemory,
     ) -> Result<(), String> {
         let forced = self.faults.take_forced_interrupt();
         if !self.ring(role).wants_interrupt(memory)? && !forced {
@@ -325,6 +329,17 @@ impl Core {
     fn fire(&mut self, vector: u16) {
         let message = self.msix.fire(vector);
         self.send_messages(message);
+    }
+
+    /// Drives the pin, or lets go of it: without MSI-X it follows the ISR register, which a read
+    /// clears (virtio 1.2, 4.1.5.1.3).
+    pub(super) fn update_line(&mut self) {
+        let with_messages = self.msix.is_enabled() || self.faults.has(Fault::AllOnes);
+        let asserted = self.isr != 0 && self.space.drives_pin() && !with_messages;
+        if asserted != self.line {
+            self.line = asserted;
+            self.outbox.line = Some(asserted);
+        }
     }
 
     /// Messages are memory writes: they need bus mastering.

@@ -4,11 +4,11 @@
 //! they are lifted.
 
 use virtio_queue::QueueT;
-use vm_memory::GuestMemoryMmap;
 
 use super::core::Core;
 use super::layout;
 use super::ring::{Chain, QueueRole};
+use crate::pci::DmaMemory;
 
 /// What can go wrong.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -99,7 +99,7 @@ impl Core {
     /// Hands a chain back, the wrong way if that was asked for.
     pub(super) fn complete(
         &mut self,
-        memory: &GuestMemoryMmap,
+        memory: &DmaMemory,
         role: QueueRole,
         chain: &Chain,
         written: u32,
@@ -126,7 +126,7 @@ impl Core {
 
     fn push_raw(
         &mut self,
-        memory: &GuestMemoryMmap,
+        memory: &DmaMemory,
         role: QueueRole,
         id: u32,
         len: u32,

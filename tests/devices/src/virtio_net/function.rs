@@ -2,12 +2,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use vm_memory::GuestMemoryMmap;
-
 use super::core::Core;
 use super::outbox::{EventQueue, EventSink, Outbox};
 use super::{Fault, VirtioNetConfig, VirtioNetControl, device_status, layout};
-use crate::pci::{Bar, PciFunction, PciHost};
+use crate::pci::{Bar, DmaMemory, PciFunction, PciHost};
 use crate::wire::PortHandle;
 
 /// A virtio-net PCI function.
@@ -51,6 +49,7 @@ impl Shared {
     pub(super) fn with<R>(&self, body: impl FnOnce(&mut Core) -> R) -> R {
         let mut core = lock(&self.core);
         let result = body(&mut core);
+        core.update_line();
         let outbox = std::mem::take(&mut core.outbox);
         drop(core);
 
@@ -64,6 +63,9 @@ impl Shared {
         }
         for message in outbox.messages {
             self.host.message(message.address, message.data);
+        }
+        if let Some(asserted) = outbox.line {
+            self.host.set_line(asserted);
         }
         if outbox.wake {
             self.host.wake();
@@ -87,7 +89,7 @@ impl Shared {
         }
     }
 
-    fn memory(&self) -> GuestMemoryMmap {
+    fn memory(&self) -> DmaMemory {
         self.host.memory()
     }
 }
@@ -138,7 +140,7 @@ impl Core {
         }
     }
 
-    fn write_config(&mut self, offset: u16, data: &[u8], memory: &GuestMemoryMmap) {
+    fn write_config(&mut self, offset: u16, data: &[u8], memory: &DmaMemory) {
         if self.faults.has(Fault::AllOnes) {
             return;
         }
@@ -182,7 +184,7 @@ impl Core {
         }
     }
 
-    fn write_bar(&mut self, bar: u8, offset: u64, data: &[u8], memory: &GuestMemoryMmap) {
+    fn write_bar(&mut self, bar: u8, offset: u64, data: &[u8], memory: &DmaMemory) {
         if self.faults.has(Fault::AllOnes) || !self.space.decodes_memory() {
             return;
         }
@@ -196,7 +198,7 @@ impl Core {
         }
     }
 
-    fn process(&mut self, memory: &GuestMemoryMmap) {
+    fn process(&mut self, memory: &DmaMemory) {
         if !self.is_running() {
             return;
         }

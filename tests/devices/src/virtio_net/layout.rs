@@ -2,18 +2,13 @@
 //!
 //! Offsets and the order of the capability list are those of QEMU's device on a PCI Express port.
 
+use super::VirtioNetConfig;
 use crate::pci::{Bar, Capability, ConfigSpace, HeaderIds, MsixTable};
 
 /// The BAR of the registers.
-pub(super) const REGISTER_BAR: Bar = Bar {
-    index: 4,
-    size: 16 << 10,
-};
+pub(super) const REGISTER_BAR: Bar = Bar::memory(4, 16 << 10);
 /// The BAR of the MSI-X table.
-pub(super) const MSIX_BAR: Bar = Bar {
-    index: 1,
-    size: 4 << 10,
-};
+pub(super) const MSIX_BAR: Bar = Bar::memory(1, 4 << 10);
 
 /// Bytes of each part of the register BAR.
 const REGION_SIZE: u32 = 0x1000;
@@ -76,6 +71,11 @@ const KIND_PCI_CFG: u8 = 5;
 
 /// Offset of the notify capability's `offset` field in configuration space.
 pub(super) const NOTIFY_OFFSET_FIELD: usize = 0xB4 + 8;
+
+/// A fresh MSI-X table.
+pub(super) fn msix_table(config: &VirtioNetConfig) -> MsixTable {
+    MsixTable::new(config.vectors, MSIX_BAR, 0xDC)
+}
 
 /// A fresh configuration space with everything a driver looks for.
 pub(super) fn config_space(msix: &MsixTable) -> ConfigSpace {

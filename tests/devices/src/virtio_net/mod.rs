@@ -139,6 +139,8 @@ pub enum DeviceEvent {
     DriverOk,
     /// The driver reset the device.
     Reset,
+    /// The device lost its power and has it again.
+    PowerCycled,
     /// The driver did what no driver may do; the device waits for a reset.
     Broken(String),
 }

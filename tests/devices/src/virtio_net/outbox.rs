@@ -17,6 +17,8 @@ pub(super) struct Outbox {
     pub(super) messages: Vec<MsixMessage>,
     pub(super) events: Vec<DeviceEvent>,
     pub(super) wake: bool,
+    /// The interrupt pin, if it changed.
+    pub(super) line: Option<bool>,
 }
 
 /// Events on their way to the sink. One that comes up while the sink runs waits for it to return.

@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 use virtio_queue::desc::RawDescriptor;
 use virtio_queue::desc::split::Descriptor;
 use virtio_queue::{Queue, QueueOwnedT, QueueT};
-use vm_memory::{Bytes, GuestAddress, GuestMemory, GuestMemoryMmap, Permissions};
+use vm_memory::{Bytes, GuestAddress, GuestMemory, Permissions};
+
+use crate::pci::DmaMemory;
 
 /// No vector: the value that switches a vector off (virtio 1.2, 4.1.5.1.2).
 pub(super) const NO_VECTOR: u16 = 0xFFFF;
@@ -84,7 +86,7 @@ impl Ring {
     /// Takes the ring into use where the driver put it.
     pub(super) fn enable(
         &mut self,
-        memory: &GuestMemoryMmap,
+        memory: &DmaMemory,
         event_idx: bool,
         indirect: bool,
     ) -> Result<(), String> {
@@ -108,7 +110,7 @@ impl Ring {
     /// Takes the next chain that the driver made available.
     pub(super) fn pop(
         &mut self,
-        memory: &GuestMemoryMmap,
+        memory: &DmaMemory,
         role: QueueRole,
     ) -> Result<Option<Chain>, String> {
         let mut available = self
@@ -137,7 +139,7 @@ impl Ring {
     /// Hands a chain back with `len` bytes written.
     pub(super) fn push_used(
         &mut self,
-        memory: &GuestMemoryMmap,
+        memory: &DmaMemory,
         head: u16,
         len: u32,
     ) -> Result<(), String> {
@@ -149,7 +151,7 @@ impl Ring {
     /// Writes a used element as it is, however wrong.
     pub(super) fn push_used_raw(
         &mut self,
-        memory: &GuestMemoryMmap,
+        memory: &DmaMemory,
         id: u32,
         len: u32,
     ) -> Result<(), String> {
@@ -171,7 +173,7 @@ impl Ring {
     }
 
     /// Whether the driver wants an interrupt for what was used since the last call.
-    pub(super) fn wants_interrupt(&mut self, memory: &GuestMemoryMmap) -> Result<bool, String> {
+    pub(super) fn wants_interrupt(&mut self, memory: &DmaMemory) -> Result<bool, String> {
         if std::mem::take(&mut self.used) == 0 {
             return Ok(false);
         }
@@ -188,7 +190,7 @@ impl Ring {
 
     /// Asks for a doorbell at the next chain that is made available; chains that are there and
     /// were left alone do not count. Returns whether any are there.
-    pub(super) fn enable_doorbell(&mut self, memory: &GuestMemoryMmap) -> Result<bool, String> {
+    pub(super) fn enable_doorbell(&mut self, memory: &DmaMemory) -> Result<bool, String> {
         let next = self.queue.next_avail();
         let available = self.queue.avail_idx(memory, Ordering::Acquire);
         let available = available
@@ -206,12 +208,12 @@ impl Ring {
     }
 
     /// Wants no doorbell for now.
-    pub(super) fn disable_doorbell(&mut self, memory: &GuestMemoryMmap) -> Result<(), String> {
+    pub(super) fn disable_doorbell(&mut self, memory: &DmaMemory) -> Result<(), String> {
         let done = self.queue.disable_notification(memory);
         done.map_err(|error| format!("used ring: {error}"))
     }
 
-    fn check_head(&self, memory: &GuestMemoryMmap, head: u16) -> Result<(), String> {
+    fn check_head(&self, memory: &DmaMemory, head: u16) -> Result<(), String> {
         if head >= self.queue.size() {
             return Err(format!("head {head} in a ring of {}", self.queue.size()));
         }
@@ -235,7 +237,7 @@ impl Ring {
 
 /// Follows a chain to its end and checks every descriptor (virtio 1.2, 2.7.4 and 2.7.5).
 fn collect<'m>(
-    memory: &'m GuestMemoryMmap,
+    memory: &'m DmaMemory,
     chain: impl Iterator<Item = Descriptor> + 'm,
     writable: bool,
 ) -> Result<Vec<Segment>, String> {

@@ -1,11 +1,12 @@
 //! Frames from the wire into the guest's buffers (virtio 1.2, 5.1.6.3 and 5.1.6.4).
 
 use virtio_queue::QueueT;
-use vm_memory::{Bytes, GuestMemoryMmap};
+use vm_memory::Bytes;
 
 use super::core::Core;
 use super::ring::{Chain, QueueRole};
 use super::{Fault, feature};
+use crate::pci::DmaMemory;
 use crate::wire::Frame;
 
 /// The header in front of each frame, `num_buffers` included.
@@ -37,7 +38,7 @@ impl Core {
     }
 
     /// Moves what waits into the guest's buffers, as far as they reach.
-    pub(super) fn receive(&mut self, memory: &GuestMemoryMmap) -> Result<(), String> {
+    pub(super) fn receive(&mut self, memory: &DmaMemory) -> Result<(), String> {
         if !self.rx.queue.ready() {
             return Ok(());
         }
@@ -66,7 +67,7 @@ impl Core {
 
     /// Places `frame`. Without buffers it asks for a doorbell, and looks again in case the
     /// driver added some before it could see that.
-    fn place_or_ask(&mut self, memory: &GuestMemoryMmap, frame: &[u8]) -> Result<Placed, String> {
+    fn place_or_ask(&mut self, memory: &DmaMemory, frame: &[u8]) -> Result<Placed, String> {
         match self.place(memory, frame)? {
             Placed::NoBuffers => {
                 self.rx.enable_doorbell(memory)?;
@@ -76,7 +77,7 @@ impl Core {
         }
     }
 
-    fn place(&mut self, memory: &GuestMemoryMmap, frame: &[u8]) -> Result<Placed, String> {
+    fn place(&mut self, memory: &DmaMemory, frame: &[u8]) -> Result<Placed, String> {
         let needed = HEADER_LEN + frame.len();
         let mergeable = self.features & feature::MRG_RXBUF != 0;
         let mut chains = Vec::with_capacity(1);
@@ -102,7 +103,7 @@ impl Core {
 
     fn fill_chains(
         &mut self,
-        memory: &GuestMemoryMmap,
+        memory: &DmaMemory,
         chains: &[Chain],
         frame: &[u8],
     ) -> Result<(), String> {
@@ -141,7 +142,7 @@ struct Source<'a> {
 
 impl Source<'_> {
     /// Writes as much into `chain` as fits and returns how much that was.
-    fn fill(&mut self, memory: &GuestMemoryMmap, chain: &Chain) -> Result<usize, String> {
+    fn fill(&mut self, memory: &DmaMemory, chain: &Chain) -> Result<usize, String> {
         let mut written = 0;
         for segment in &chain.segments {
             let mut offset = 0;

@@ -2,7 +2,7 @@
 
 use super::core::Core;
 use super::ring::{NO_VECTOR, Ring};
-use super::{DeviceEvent, Fault, device_status, feature};
+use super::{DeviceEvent, Fault, device_status, feature, layout};
 
 impl Core {
     /// Takes a word of the driver's features.
@@ -77,7 +77,24 @@ impl Core {
             self.counters.faults += 1;
             return;
         }
+        self.clear();
+        self.outbox.events.push(DeviceEvent::Reset);
+    }
+
+    /// Power was gone: what a reset leaves alone is lost, too.
+    pub(super) fn power_cycle(&mut self) {
+        self.clear();
+        self.driver_words = [0; 2];
+        self.msix = layout::msix_table(&self.config);
+        self.space = layout::config_space(&self.msix);
+        self.outbox.events.push(DeviceEvent::PowerCycled);
+    }
+
+    fn clear(&mut self) {
         self.counters.resets += 1;
+        if let Some(offer) = self.next_offer.take() {
+            self.config.features = offer;
+        }
         self.counters.rx_dropped_not_ready += self.backlog.len() as u64;
         self.backlog.clear();
         self.starved = false;
@@ -94,7 +111,6 @@ impl Core {
         for vector in 0..self.msix.vectors() {
             self.msix.clear_pending(vector);
         }
-        self.outbox.events.push(DeviceEvent::Reset);
     }
 
     /// Stops until the next reset; the driver is told that it has to do one.

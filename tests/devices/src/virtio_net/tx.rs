@@ -1,11 +1,12 @@
 //! Frames from the guest to the wire (virtio 1.2, 5.1.6.2).
 
 use virtio_queue::QueueT;
-use vm_memory::{Bytes, GuestMemoryMmap};
+use vm_memory::Bytes;
 
 use super::core::Core;
 use super::ring::{Chain, QueueRole};
 use super::rx::HEADER_LEN;
+use crate::pci::DmaMemory;
 use crate::wire::Frame;
 
 /// Frames sent before others get their turn, as in QEMU.
@@ -17,7 +18,7 @@ const ETHERNET_HEADER: usize = 14;
 
 impl Core {
     /// Sends what the driver made available, if it rang.
-    pub(super) fn transmit(&mut self, memory: &GuestMemoryMmap) -> Result<(), String> {
+    pub(super) fn transmit(&mut self, memory: &DmaMemory) -> Result<(), String> {
         if !self.tx.queue.ready() || !std::mem::take(&mut self.tx.doorbell) {
             return Ok(());
         }
@@ -38,11 +39,7 @@ impl Core {
     }
 
     /// Returns whether the burst ended before the queue was empty.
-    fn transmit_up_to(
-        &mut self,
-        left: &mut usize,
-        memory: &GuestMemoryMmap,
-    ) -> Result<bool, String> {
+    fn transmit_up_to(&mut self, left: &mut usize, memory: &DmaMemory) -> Result<bool, String> {
         while *left > 0 {
             let Some(chain) = self.tx.pop(memory, QueueRole::Transmit)? else {
                 return Ok(false);
@@ -70,7 +67,7 @@ impl Core {
 }
 
 /// Reads a frame and checks its header: no offload is on offer, so none may be asked for.
-fn gather(memory: &GuestMemoryMmap, chain: &Chain) -> Result<Frame, String> {
+fn gather(memory: &DmaMemory, chain: &Chain) -> Result<Frame, String> {
     let mut bytes = vec![0; chain.len()];
     let mut at = 0;
     for segment in &chain.segments {

@@ -3,12 +3,11 @@
 //! The slot gives the function its BAR addresses, reaches its configuration space, maps its BARs,
 //! programs its MSI-X table, and turns its messages into interrupts.
 
-use devices::pci::{Bar, PciFunction, PciHost};
+use devices::pci::{Bar, BarKind, DmaMemory, PciFunction, PciHost, direct_memory};
 use ndis_sys::{
     PCI_CAPABILITY_ID_MSIX, PCI_DISABLE_LEVEL_INTERRUPT, PCI_ENABLE_BUS_MASTER,
     PCI_ENABLE_MEMORY_SPACE,
 };
-use vm_memory::GuestMemoryMmap;
 
 use crate::ndis::node::{MemoryRange, Message, MessageSink};
 use crate::sched::{self, BatonCell};
@@ -18,8 +17,6 @@ use crate::{memory, mmio, verifier};
 const COMMAND: u16 = 0x04;
 const BARS: u16 = 0x10;
 const CAPABILITIES: u16 = 0x34;
-/// A 64-bit memory BAR.
-const MEMORY_64: u32 = 0b100;
 /// First physical address for device memory.
 const DEVICE_MEMORY: u64 = 0xc0_0000_0000;
 /// Address of the local interrupt controllers, to which messages are written.
@@ -45,6 +42,7 @@ struct State {
     messages: Vec<Message>,
     sink: Option<MessageSink>,
     waking: bool,
+    line: bool,
     unplugged: bool,
 }
 
@@ -70,8 +68,12 @@ impl PciHost for HostSide {
         self.0.wake();
     }
 
-    fn memory(&self) -> GuestMemoryMmap {
-        memory::guest()
+    fn set_line(&self, asserted: bool) {
+        self.0.state.with(|state| state.line = asserted);
+    }
+
+    fn memory(&self) -> DmaMemory {
+        direct_memory(memory::guest())
     }
 }
 
@@ -94,10 +96,9 @@ impl Slot {
                 *next = address + bar.size;
                 address
             });
-            self.write_word(BARS + 4 * u16::from(bar.index), address as u32 | MEMORY_64);
-            self.write_word(BARS + 4 * u16::from(bar.index) + 4, (address >> 32) as u32);
             self.state.with(|state| state.bars.push((bar, address)));
         }
+        self.place_bars();
         let entries = self.msix().map_or(0, |place| place.entries);
         let cpus = sched::cpu_count();
         let message = |index: usize| Message {
@@ -110,6 +111,17 @@ impl Slot {
             .with(|state| state.messages = (0..entries).map(message).collect());
     }
 
+    /// Gives the BARs their addresses, which a function forgets when its power goes.
+    fn place_bars(&'static self) {
+        for (bar, address) in self.state.with(|state| state.bars.clone()) {
+            let register = BARS + 4 * u16::from(bar.index);
+            self.write_word(register, address as u32);
+            if bar.kind == BarKind::Memory {
+                self.write_word(register + 4, (address >> 32) as u32);
+            }
+        }
+    }
+
     /// Takes the function out; what is read from then on is all ones.
     pub(super) fn unplug(&'static self) {
         self.state.with(|state| state.unplugged = true);
@@ -120,6 +132,9 @@ impl Slot {
     /// Switches memory decoding and bus mastering on or off, as the bus driver does at start.
     pub(super) fn set_enabled(&'static self, enabled: bool) {
         let bits = PCI_ENABLE_MEMORY_SPACE | PCI_ENABLE_BUS_MASTER | PCI_DISABLE_LEVEL_INTERRUPT;
+        if enabled {
+            self.place_bars();
+        }
         let command = self.read_half(COMMAND);
         let command = if enabled {
             command | bits

@@ -5,13 +5,13 @@
 //! buffer i of queue q:             BUFFERS + q * 8 MiB + i * 4 KiB
 //! ```
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
 use super::super::*;
-use crate::pci::{PciFunction, PciHost};
+use crate::pci::{DmaMemory, PciFunction, PciHost, direct_memory};
 use crate::wire::testing::ManualClock;
 use crate::wire::{Frame, PortConfig, PortHandle, Switch};
 
@@ -28,8 +28,9 @@ pub(super) const F_INDIRECT: u16 = 4;
 
 /// A machine that takes notes.
 pub(super) struct Machine {
-    memory: GuestMemoryMmap,
+    memory: DmaMemory,
     messages: Mutex<Vec<(u64, u32)>>,
+    line: AtomicBool,
     wakes: AtomicUsize,
 }
 
@@ -38,11 +39,15 @@ impl PciHost for Machine {
         self.messages.lock().unwrap().push((address, data));
     }
 
+    fn set_line(&self, asserted: bool) {
+        self.line.store(asserted, Ordering::Relaxed);
+    }
+
     fn wake(&self) {
         self.wakes.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn memory(&self) -> GuestMemoryMmap {
+    fn memory(&self) -> DmaMemory {
         self.memory.clone()
     }
 }
@@ -72,7 +77,8 @@ impl Driver {
     pub(super) fn new(config: VirtioNetConfig) -> Self {
         let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(BASE), 64 << 20)]).unwrap();
         let machine = Arc::new(Machine {
-            memory,
+            memory: direct_memory(memory),
+            line: AtomicBool::new(false),
             messages: Mutex::default(),
             wakes: AtomicUsize::new(0),
         });
@@ -320,6 +326,10 @@ impl Driver {
     pub(super) fn take_messages(&self) -> Vec<u32> {
         let messages = std::mem::take(&mut *self.machine.messages.lock().unwrap());
         messages.into_iter().map(|(_, data)| data).collect()
+    }
+
+    pub(super) fn line(&self) -> bool {
+        self.machine.line.load(Ordering::Relaxed)
     }
 
     pub(super) fn take_events(&self) -> Vec<DeviceEvent> {

@@ -319,3 +319,67 @@ fn a_queue_stays_where_it_was_enabled() {
     assert_eq!(driver.read(0x20), (ring(1) as u32).to_le_bytes());
     assert_eq!(driver.control.counters().misuses, 1);
 }
+
+#[test]
+fn another_offer_takes_effect_at_the_next_reset() {
+    let mut driver = Driver::running(config(), BASIC);
+    let before = driver.offered();
+
+    driver.control.offer_from_reset(BASIC);
+    assert_eq!(driver.offered(), before);
+    driver.set_status(0);
+
+    assert_eq!(driver.offered(), BASIC);
+}
+
+#[test]
+fn a_power_cycle_forgets_registers_that_a_reset_keeps() {
+    let mut driver = Driver::running(config(), BASIC);
+    driver.control.offer_from_reset(BASIC);
+
+    driver.control.power_cycle();
+
+    assert_eq!(
+        read_config(&mut driver, 0x04) as u16,
+        0,
+        "the command register"
+    );
+    driver.device.config_write(0x04, &6_u16.to_le_bytes());
+    assert_eq!(driver.status(), 0);
+    assert_eq!(driver.offered(), BASIC);
+    assert!(driver.take_events().contains(&DeviceEvent::PowerCycled));
+}
+
+#[test]
+fn without_msix_the_pin_follows_the_isr_register() {
+    let mut driver = Driver::running(config(), BASIC | feature::STATUS);
+    let mut control = [0; 2];
+    driver.device.config_read(0xDE, &mut control);
+    driver
+        .device
+        .config_write(0xDE, &[control[0], control[1] & 0x7F]);
+    assert!(!driver.line());
+
+    driver.control.set_link(false);
+
+    assert!(driver.line());
+    assert_eq!(driver.read::<1>(0x1000), [3]);
+    assert!(
+        !driver.line(),
+        "reading the ISR register lets go of the pin"
+    );
+    assert_eq!(driver.read::<1>(0x1000), [0]);
+}
+
+#[test]
+fn a_pin_that_is_disabled_is_not_driven() {
+    let mut driver = Driver::running(config(), BASIC | feature::STATUS);
+    driver.device.config_write(0xDE, &[0, 0]);
+    driver.device.config_write(0x04, &0x0406_u16.to_le_bytes());
+
+    driver.control.set_link(false);
+    assert!(!driver.line());
+
+    driver.device.config_write(0x04, &0x0006_u16.to_le_bytes());
+    assert!(driver.line());
+}
