@@ -39,6 +39,9 @@ pub struct Config {
     pub group_size: usize,
     /// What the judge looks at.
     pub checks: Checks,
+    /// Whether devices reach memory through an IOMMU, so that their addresses are not physical
+    /// ones and an access outside of a mapping is a breach; without a wish the seed decides.
+    pub iommu: Option<bool>,
 }
 
 impl Config {
@@ -64,6 +67,7 @@ impl Default for Config {
             mode: Mode::Deterministic,
             group_size: sched::LARGEST_GROUP,
             checks: Checks::Thorough,
+            iommu: None,
         }
     }
 }
@@ -89,6 +93,9 @@ pub fn start(config: &Config) -> anyhow::Result<()> {
     verifier::set_checks(config.checks);
     memory::start(config.ram_bytes)?;
     memory::pool::set_special(config.seed % SPECIAL_POOL_ONE_IN == SPECIAL_POOL_ONE_IN - 1);
+    // One machine in four; drawn in any case, so that the wish changes nothing else.
+    let drawn = sched::chance(4);
+    memory::set_iommu(config.iommu.unwrap_or(drawn));
     mmio::start();
     ntoskrnl::start(config.os);
     Ok(())

@@ -17,6 +17,7 @@ mod ram;
 
 use std::ptr::NonNull;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, ensure};
 use vm_memory::GuestMemoryMmap;
@@ -32,6 +33,8 @@ pub const PHYSICAL_BASE: u64 = 0x1_0000_0000;
 pub const PAGE_SIZE: usize = 4096;
 
 static RAM: OnceLock<Ram> = OnceLock::new();
+/// Whether devices reach memory through an IOMMU.
+static IOMMU: AtomicBool = AtomicBool::new(false);
 static BLOCKS: BatonCell<Option<Blocks>> = BatonCell::new(None);
 
 /// Maps `bytes` of memory, a multiple of the page size. Once per process; needs the scheduler.
@@ -49,6 +52,16 @@ pub fn start(bytes: usize) -> anyhow::Result<()> {
     ensure!(RAM.set(ram).is_ok(), "guest memory is mapped already");
     BLOCKS.with(|blocks| *blocks = Some(Blocks::new(bytes)));
     Ok(())
+}
+
+/// Puts an IOMMU between devices and memory, for devices that are plugged in from now on.
+pub(crate) fn set_iommu(on: bool) {
+    IOMMU.store(on, Ordering::Relaxed);
+}
+
+/// Whether the addresses that devices use are their own, not physical ones.
+pub fn has_iommu() -> bool {
+    IOMMU.load(Ordering::Relaxed)
 }
 
 fn ram() -> &'static Ram {

@@ -13,7 +13,7 @@ use iced_x86::{Instruction, Mnemonic, Register};
 use super::decode::instruction_at;
 use super::execute::{Bus, Refusal, execute};
 use super::registers::Registers;
-use super::{Operation, access, is_mapped, was_unmapped};
+use super::{Operation, access, is_mapped, ports, was_unmapped};
 use crate::memory::{paging, pool};
 use crate::{image, sched, verifier};
 
@@ -94,6 +94,9 @@ impl Fault {
             }
         }
         let at = self.registers.rip as usize;
+        if let Some(registers) = self.access_port(at) {
+            return Some(registers);
+        }
         if image::owner_of(at).is_none() {
             return self.report_host_fault(at);
         }
@@ -168,6 +171,25 @@ impl Fault {
                 ),
             ),
         }
+    }
+
+    /// Executes an instruction that reads or writes a port; drivers that are linked into the
+    /// program do so, too.
+    fn access_port(&self, at: usize) -> Option<Registers> {
+        if !self.is_general {
+            return None;
+        }
+        // SAFETY: a general protection fault is one of executing, so it was fetched.
+        let instruction = unsafe { instruction_at(at) };
+        let executed = ports::execute(&instruction, &self.registers)?;
+        sched::point();
+        Some(executed.unwrap_or_else(|port| {
+            let place = image::describe(at);
+            verifier::fatal(
+                43,
+                format!("`{instruction}` at {place}: port {port:#x} was not registered"),
+            )
+        }))
     }
 
     /// Reads or writes the interrupt level by CR8, as the inline forms of KeGetCurrentIrql do.

@@ -5,6 +5,8 @@
 //! result into the interrupted registers and goes on behind the instruction. Each access is a
 //! scheduling point.
 //!
+//! [`ports`] serves the `in` and `out` instructions likewise.
+//!
 //! Two more things of the processor are served the same way, because drivers reach them by plain
 //! instructions: the CR8 register, which is the interrupt level, and the shared user data page.
 //! Every other fault of driver code ends the run with the bug check that Windows would show.
@@ -12,6 +14,7 @@
 mod decode;
 mod execute;
 mod fault;
+pub mod ports;
 mod registers;
 mod shared_data;
 

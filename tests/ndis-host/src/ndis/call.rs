@@ -47,6 +47,10 @@ pub(crate) enum Callback {
     DriverEntry,
     Unload,
     SetOptions,
+    AddDevice,
+    FilterRequirements,
+    StartDevice,
+    RemoveDevice,
     Initialize,
     Halt,
     Pause,
@@ -61,6 +65,7 @@ pub(crate) enum Callback {
     Isr,
     InterruptDpc,
     ProcessSgList,
+    SharedMemory,
     SynchronizeInterrupt,
     Timer,
     WorkItem,
@@ -122,11 +127,15 @@ impl Callback {
 
 impl Callback {
     /// The routine as its page calls it.
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::DriverEntry => "DriverEntry",
             Self::Unload => "MiniportDriverUnload",
             Self::SetOptions => "SetOptions",
+            Self::AddDevice => "MiniportAddDevice",
+            Self::FilterRequirements => "MiniportFilterResourceRequirements",
+            Self::StartDevice => "MiniportStartDevice",
+            Self::RemoveDevice => "MiniportRemoveDevice",
             Self::Initialize => "MiniportInitializeEx",
             Self::Halt => "MiniportHaltEx",
             Self::Pause => "MiniportPause",
@@ -141,6 +150,7 @@ impl Callback {
             Self::Isr => "MiniportMessageInterrupt",
             Self::InterruptDpc => "MiniportMessageInterruptDPC",
             Self::ProcessSgList => "MiniportProcessSGList",
+            Self::SharedMemory => "MiniportSharedMemoryAllocateComplete",
             Self::SynchronizeInterrupt => "MiniportSynchronizeInterrupt",
             Self::Timer => "NetTimerCallback",
             Self::WorkItem => "a work item routine",

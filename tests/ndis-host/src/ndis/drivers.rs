@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use ndis_sys::{
     DRIVER_OBJECT, NDIS_DRIVER_OPTIONAL_HANDLERS, NDIS_HANDLE, NDIS_INTERMEDIATE_DRIVER,
-    NDIS_MINIPORT_DRIVER_CHARACTERISTICS, NDIS_OBJECT_TYPE_MINIPORT_PNP_CHARACTERISTICS,
+    NDIS_MINIPORT_DRIVER_CHARACTERISTICS, NDIS_MINIPORT_PNP_CHARACTERISTICS,
+    NDIS_OBJECT_TYPE_MINIPORT_PNP_CHARACTERISTICS,
     NDIS_SIZEOF_MINIPORT_PNP_CHARACTERISTICS_REVISION_1, NDIS_STATUS,
     NDIS_STATUS_BAD_CHARACTERISTICS, NDIS_STATUS_BAD_VERSION, NDIS_STATUS_NOT_SUPPORTED,
-    NDIS_STATUS_RESOURCES, NDIS_STATUS_SUCCESS, UNICODE_STRING,
+    NDIS_STATUS_RESOURCES, NDIS_STATUS_SUCCESS, NDIS_WDM_DRIVER, UNICODE_STRING,
 };
 
 use crate::ndis::call::{self, Callback, Level, callback, import};
@@ -35,6 +36,8 @@ pub(crate) struct Handlers {
     pub(crate) context: usize,
     /// Address of the DRIVER_OBJECT.
     pub(crate) driver_object: usize,
+    /// Optional handlers, from SetOptions.
+    pnp: BatonCell<Option<NDIS_MINIPORT_PNP_CHARACTERISTICS>>,
 }
 
 // SAFETY: the handlers are function pointers and numbers; the baton orders their users.
@@ -45,6 +48,9 @@ unsafe impl Sync for Handlers {}
 impl Object for MiniportDriver {
     const KIND: Kind = Kind::MiniportDriver;
 }
+
+/// NDIS_INTERMEDIATE_DRIVER, NDIS_WDM_DRIVER.
+const KNOWN_FLAGS: u32 = NDIS_INTERMEDIATE_DRIVER | NDIS_WDM_DRIVER;
 
 static DRIVERS: BatonCell<Vec<&'static MiniportDriver>> = BatonCell::new(Vec::new());
 
@@ -74,12 +80,10 @@ pub(crate) unsafe extern "efiapi" fn register(
     if !characteristics::check_miniport(CALL, &given) {
         return NDIS_STATUS_BAD_CHARACTERISTICS;
     }
-    if given.Flags & NDIS_INTERMEDIATE_DRIVER != 0 {
-        verifier::advice(
-            8,
-            format!("{CALL}: intermediate drivers have no virtual miniports here"),
-        );
-    }
+    verifier::require(8, given.Flags & !KNOWN_FLAGS == 0, || {
+        format!("{CALL}: flags {:#x}", given.Flags)
+    });
+    judge_registrations(CALL, &given);
     if faults::allocation_fails(CALL) {
         return NDIS_STATUS_RESOURCES;
     }
@@ -87,6 +91,7 @@ pub(crate) unsafe extern "efiapi" fn register(
         characteristics: given,
         context: context.addr(),
         driver_object: driver_object.addr(),
+        pnp: BatonCell::new(None),
     };
     let module = modules::of_code(given.InitializeHandlerEx.map_or(0, |f| f as usize));
     let driver = add(module, Some(handlers));
@@ -105,6 +110,19 @@ pub(crate) unsafe extern "efiapi" fn register(
         modules::name(module)
     ));
     NDIS_STATUS_SUCCESS
+}
+
+/// Rule 8: a driver registers once, and a second time only if one of the two registrations is for
+/// the virtual miniports of an intermediate driver.
+fn judge_registrations(call: &str, given: &NDIS_MINIPORT_DRIVER_CHARACTERISTICS) {
+    let module = modules::of_code(given.InitializeHandlerEx.map_or(0, |f| f as usize));
+    let is_intermediate = given.Flags & NDIS_INTERMEDIATE_DRIVER != 0;
+    let again = of_module(module)
+        .iter()
+        .any(|driver| driver.is_intermediate() == is_intermediate);
+    verifier::require(8, !again, || {
+        format!("{call}: the driver has a registration of this kind already")
+    });
 }
 
 fn is_version_known(major: u8, minor: u8) -> bool {
@@ -193,8 +211,17 @@ pub(crate) unsafe extern "efiapi" fn set_optional_handlers(
         NDIS_OBJECT_TYPE_MINIPORT_PNP_CHARACTERISTICS,
         &[(1, NDIS_SIZEOF_MINIPORT_PNP_CHARACTERISTICS_REVISION_1)],
     );
-    // The handlers are accepted; devices here have no resource requirements to filter, and their
-    // AddDevice and RemoveDevice are NDIS's.
+    let driver: &'static MiniportDriver = handles::resolve(ndis_handle, CALL);
+    // SAFETY: the header says that it is this structure.
+    let given = unsafe { *optional.cast::<NDIS_MINIPORT_PNP_CHARACTERISTICS>() };
+    let pair =
+        given.MiniportAddDeviceHandler.is_some() == given.MiniportRemoveDeviceHandler.is_some();
+    verifier::require(51, pair, || {
+        format!("{CALL}: only one of MiniportAddDevice and MiniportRemoveDevice is given")
+    });
+    if let Some(handlers) = &driver.handlers {
+        handlers.pnp.with(|pnp| *pnp = Some(given));
+    }
     NDIS_STATUS_SUCCESS
 }
 
@@ -247,6 +274,19 @@ impl MiniportDriver {
     pub(crate) fn new_miniport(&'static self) -> Option<Arc<dyn Miniport>> {
         self.handlers.as_ref()?;
         Some(Arc::new(ImageMiniport::new(self)))
+    }
+
+    /// Whether this is the registration for the virtual miniports of an intermediate driver.
+    pub(crate) fn is_intermediate(&self) -> bool {
+        self.handlers
+            .as_ref()
+            .is_some_and(|handlers| handlers.characteristics.Flags & NDIS_INTERMEDIATE_DRIVER != 0)
+    }
+
+    /// The PnP handlers, if the driver has set some.
+    pub(crate) fn pnp_handlers(&'static self) -> Option<NDIS_MINIPORT_PNP_CHARACTERISTICS> {
+        let handlers = self.handlers.as_ref()?;
+        handlers.pnp.with(|pnp| *pnp)
     }
 
     /// Whether the driver registered with an NDIS version of at least `major`.`minor`.

@@ -5,13 +5,15 @@ use super::bindings::{bind, events as pnp_events, open};
 use super::nbl::{contexts, data, mdl, pool};
 use super::oid::{miniport, submit};
 use super::{
-    compat, config, control_device, dma, drivers, event_log, events, files, interrupts, memory_calls, misc, protocols, receive, remove, resources, send, shared, status, timers, work_items, processors,
+    compat, config, control_device, drivers, event_log, events, files, hardware_exports,
+    memory_calls, misc, processors, protocols, receive, remove, send, status, timers, work_items,
 };
 
 /// The exports: name and address.
 pub fn exports() -> Vec<(&'static str, usize)> {
     let parts = [
         miniport_exports(),
+        hardware_exports::exports(),
         protocol_exports(),
         buffer_exports(),
         general_exports(),
@@ -44,71 +46,6 @@ fn miniport_exports() -> Table {
         (
             "NdisMSetMiniportAttributes",
             attributes::set as *const () as usize,
-        ),
-        (
-            "NdisMGetBusData",
-            resources::get_bus_data as *const () as usize,
-        ),
-        (
-            "NdisMSetBusData",
-            resources::set_bus_data as *const () as usize,
-        ),
-        (
-            "NdisMGetDeviceProperty",
-            resources::get_device_property as *const () as usize,
-        ),
-        (
-            "NdisMMapIoSpace",
-            resources::map_io_space as *const () as usize,
-        ),
-        (
-            "NdisMUnmapIoSpace",
-            resources::unmap_io_space as *const () as usize,
-        ),
-        (
-            "NdisMRegisterIoPortRange",
-            resources::register_io_ports as *const () as usize,
-        ),
-        (
-            "NdisMDeregisterIoPortRange",
-            resources::deregister_io_ports as *const () as usize,
-        ),
-        (
-            "NdisMRegisterScatterGatherDma",
-            dma::register as *const () as usize,
-        ),
-        (
-            "NdisMDeregisterScatterGatherDma",
-            dma::deregister as *const () as usize,
-        ),
-        (
-            "NdisMAllocateNetBufferSGList",
-            dma::allocate_list as *const () as usize,
-        ),
-        (
-            "NdisMFreeNetBufferSGList",
-            dma::free_list as *const () as usize,
-        ),
-        (
-            "NdisMAllocateSharedMemory",
-            shared::allocate as *const () as usize,
-        ),
-        ("NdisMFreeSharedMemory", shared::free as *const () as usize),
-        (
-            "NdisMRegisterInterruptEx",
-            interrupts::register as *const () as usize,
-        ),
-        (
-            "NdisMDeregisterInterruptEx",
-            interrupts::deregister as *const () as usize,
-        ),
-        (
-            "NdisMSynchronizeWithInterruptEx",
-            interrupts::synchronize as *const () as usize,
-        ),
-        (
-            "NdisMQueueDpcEx",
-            interrupts::queue_dpc as *const () as usize,
         ),
         (
             "NdisMIndicateReceiveNetBufferLists",

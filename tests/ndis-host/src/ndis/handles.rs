@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     WorkItem,
     ControlDevice,
     File,
+    SharedMemory,
+    Log,
 }
 
 impl Kind {
@@ -54,6 +56,8 @@ impl Kind {
             Self::WorkItem => 207,
             Self::ControlDevice => 15,
             Self::File => 219,
+            Self::SharedMemory => 154,
+            Self::Log => 63,
         }
     }
 }

@@ -39,6 +39,14 @@ pub(crate) unsafe extern "efiapi" fn allocate(
     start.cast()
 }
 
+/// Allocates memory that a driver gets from NDIS and frees with NdisFreeMemory.
+pub(crate) fn give(module: ModuleId, length: usize) -> Option<*mut u8> {
+    let piece = Piece::allocate(length, "NDIS memory")?;
+    let start = piece.pointer();
+    BLOCKS.with(|blocks| blocks.insert(start.addr(), (piece, module, 0)));
+    Some(start)
+}
+
 /// Microsoft Learn, NdisFreeMemory function (ndis.h). IRQL <= DISPATCH_LEVEL.
 pub(crate) unsafe extern "efiapi" fn free(start: *mut c_void, _length: u32, flags: u32) {
     const CALL: &str = "NdisFreeMemory";

@@ -4,18 +4,19 @@ use std::ffi::c_void;
 
 use ndis_sys::{
     CM_PARTIAL_RESOURCE_DESCRIPTOR, CM_PARTIAL_RESOURCE_LIST, CM_RESOURCE_INTERRUPT,
-    CM_RESOURCE_INTERRUPT_LATCHED, CM_RESOURCE_INTERRUPT_MESSAGE, CM_RESOURCE_LIST,
-    CM_RESOURCE_MEMORY_BAR, CM_RESOURCE_MEMORY_READ_WRITE, CM_RESOURCE_MESSAGE_INTERRUPT,
-    CM_RESOURCE_RANGE, CmResourceShareDeviceExclusive, CmResourceTypeInterrupt,
-    CmResourceTypeMemory, DEVICE_OBJECT, NDIS_HANDLE, NDIS_PHYSICAL_ADDRESS, NDIS_STATUS,
-    NDIS_STATUS_NOT_SUPPORTED, NDIS_STATUS_RESOURCE_CONFLICT, NDIS_STATUS_RESOURCES,
+    CM_RESOURCE_INTERRUPT_LATCHED, CM_RESOURCE_INTERRUPT_LEVEL_SENSITIVE,
+    CM_RESOURCE_INTERRUPT_MESSAGE, CM_RESOURCE_LIST, CM_RESOURCE_MEMORY_BAR,
+    CM_RESOURCE_MEMORY_READ_WRITE, CM_RESOURCE_MESSAGE_INTERRUPT, CM_RESOURCE_PORT_BAR,
+    CM_RESOURCE_PORT_IO, CM_RESOURCE_RANGE, CmResourceShareDeviceExclusive, CmResourceShareShared,
+    CmResourceTypeInterrupt, CmResourceTypeMemory, CmResourceTypePort, DEVICE_OBJECT, NDIS_HANDLE,
+    NDIS_PHYSICAL_ADDRESS, NDIS_STATUS, NDIS_STATUS_RESOURCE_CONFLICT, NDIS_STATUS_RESOURCES,
     NDIS_STATUS_SUCCESS, PCI_WHICHSPACE_CONFIG, PCIBus, Zeroed,
 };
 
 use crate::ndis::adapter::{self, Adapter, attributes};
 use crate::ndis::call::{self, Callback, Level, import};
-use crate::ndis::faults;
-use crate::ndis::node::{Message, Resources};
+use crate::ndis::node::{LineInterrupt, Message, Range, Resources};
+use crate::ndis::{faults, interrupts};
 use crate::sched::{self, BatonCell, DIRQL};
 use crate::verifier;
 
@@ -45,8 +46,10 @@ pub(crate) fn encode(resources: &Resources) -> ResourceList {
         };
         descriptor
     });
+    let ports = resources.ports.iter().map(encode_ports);
     let messages = resources.messages.iter().map(encode_message);
-    let descriptors: Vec<_> = memory.chain(messages).collect();
+    let line = resources.line.iter().map(encode_line);
+    let descriptors: Vec<_> = memory.chain(ports).chain(messages).chain(line).collect();
     let bytes = DESCRIPTORS + size_of_val(descriptors.as_slice());
     let mut list = ResourceList {
         memory: vec![0; bytes.div_ceil(8)],
@@ -71,6 +74,32 @@ pub(crate) fn encode(resources: &Resources) -> ResourceList {
         }
     }
     list
+}
+
+fn encode_ports(range: &Range) -> CM_PARTIAL_RESOURCE_DESCRIPTOR {
+    let mut descriptor = CM_PARTIAL_RESOURCE_DESCRIPTOR::zeroed();
+    descriptor.Type = CmResourceTypePort;
+    descriptor.ShareDisposition = CmResourceShareDeviceExclusive;
+    descriptor.Flags = CM_RESOURCE_PORT_IO | CM_RESOURCE_PORT_BAR;
+    descriptor.u.Port = CM_RESOURCE_RANGE {
+        Start: range.start as i64,
+        Length: range.length as u32,
+    };
+    descriptor
+}
+
+/// A level-triggered line, which others use as well.
+fn encode_line(line: &LineInterrupt) -> CM_PARTIAL_RESOURCE_DESCRIPTOR {
+    let mut descriptor = CM_PARTIAL_RESOURCE_DESCRIPTOR::zeroed();
+    descriptor.Type = CmResourceTypeInterrupt;
+    descriptor.ShareDisposition = CmResourceShareShared;
+    descriptor.Flags = CM_RESOURCE_INTERRUPT_LEVEL_SENSITIVE;
+    descriptor.u.Interrupt = CM_RESOURCE_INTERRUPT {
+        Level: line.level,
+        Vector: line.vector,
+        Affinity: 1 << line.cpu,
+    };
+    descriptor
 }
 
 fn encode_message(message: &Message) -> CM_PARTIAL_RESOURCE_DESCRIPTOR {
@@ -113,6 +142,8 @@ impl ResourceList {
 
 /// Mapped device memory: adapter, address, length.
 static MAPPINGS: BatonCell<Vec<(u64, usize, u32)>> = BatonCell::new(Vec::new());
+/// Registered ports: adapter, first, count.
+static PORTS: BatonCell<Vec<(u64, u32, u32)>> = BatonCell::new(Vec::new());
 /// Resource lists that NdisMGetDeviceProperty lends, per adapter; they live as long as it does.
 static LISTS: BatonCell<Vec<(u64, ResourceList)>> = BatonCell::new(Vec::new());
 
@@ -125,12 +156,17 @@ pub(crate) fn leaks_of(adapter: u64) -> Vec<String> {
             .for_each(|(_, list)| list.poison());
         lists.retain(|(of, _)| *of != adapter);
     });
-    MAPPINGS.with(|mappings| {
+    let mut left: Vec<String> = MAPPINGS.with(|mappings| {
         let of_adapter = mappings.iter().filter(|(of, ..)| *of == adapter);
         of_adapter
             .map(|(_, address, length)| format!("I/O space {address:#x}+{length:#x}"))
             .collect()
-    })
+    });
+    PORTS.with(|ports| {
+        let of_adapter = ports.iter().filter(|(of, ..)| *of == adapter);
+        left.extend(of_adapter.map(|(_, first, count)| format!("ports {first:#x}+{count}")));
+    });
+    left
 }
 
 /// Microsoft Learn, NdisMGetBusData function (ndis.h): the bytes read. Any IRQL.
@@ -220,6 +256,14 @@ pub(crate) fn require_initialize(call: &str, adapter: &'static Adapter) {
             call::stack()
         )
     });
+    require_before_interrupt(call, adapter);
+}
+
+/// Interrupts are registered last, because service routines run from then on (rule 44).
+pub(crate) fn require_before_interrupt(call: &str, adapter: &'static Adapter) {
+    verifier::require(44, !interrupts::is_registered(adapter.handle), || {
+        format!("{call} called after NdisMRegisterInterruptEx")
+    });
 }
 
 /// Microsoft Learn, NdisMUnmapIoSpace function (ndis.h). IRQL = PASSIVE_LEVEL.
@@ -244,9 +288,11 @@ pub(crate) unsafe extern "efiapi" fn unmap_io_space(
 
 /// Microsoft Learn, NdisMRegisterIoPortRange function (ndis.h). IRQL = PASSIVE_LEVEL.
 ///
-/// Devices here have no port ranges, so there is none to claim.
+/// # Safety
+///
+/// `offset` points to a pointer.
 pub(crate) unsafe extern "efiapi" fn register_io_ports(
-    _offset: *mut *mut c_void,
+    offset: *mut *mut c_void,
     adapter_handle: NDIS_HANDLE,
     first: u32,
     count: u32,
@@ -254,12 +300,29 @@ pub(crate) unsafe extern "efiapi" fn register_io_ports(
     const CALL: &str = "NdisMRegisterIoPortRange";
     import(CALL, Level::Passive);
     let adapter = adapter::resolve(adapter_handle, CALL);
+    attributes::require_registration(adapter, CALL);
     require_initialize(CALL, adapter);
-    verifier::breach(
-        43,
-        format!("{CALL}: ports {first:#x}+{count} are none of the device"),
-    );
-    NDIS_STATUS_NOT_SUPPORTED
+    if faults::allocation_fails(CALL) {
+        return NDIS_STATUS_RESOURCES;
+    }
+    let entry = (adapter.handle, first, count);
+    let taken = PORTS.with(|ports| {
+        let overlaps = |(_, other, length): &(u64, u32, u32)| {
+            *other < first.saturating_add(count) && first < other.saturating_add(*length)
+        };
+        ports.iter().any(overlaps)
+    });
+    if taken || !adapter.node.claim_ports(u64::from(first), u64::from(count)) {
+        verifier::breach(
+            43,
+            format!("{CALL}: ports {first:#x}+{count} are none of the device, or taken"),
+        );
+        return NDIS_STATUS_RESOURCE_CONFLICT;
+    }
+    PORTS.with(|ports| ports.push(entry));
+    // SAFETY: the caller's contract. What the port routines take is the port's number.
+    unsafe { *offset = std::ptr::without_provenance_mut(first as usize) };
+    NDIS_STATUS_SUCCESS
 }
 
 /// Microsoft Learn, NdisMDeregisterIoPortRange function (ndis.h). IRQL = PASSIVE_LEVEL.
@@ -267,15 +330,20 @@ pub(crate) unsafe extern "efiapi" fn deregister_io_ports(
     adapter_handle: NDIS_HANDLE,
     first: u32,
     count: u32,
-    _offset: *mut c_void,
+    offset: *mut c_void,
 ) {
     const CALL: &str = "NdisMDeregisterIoPortRange";
     import(CALL, Level::Passive);
-    adapter::resolve(adapter_handle, CALL);
-    verifier::fatal(
-        63,
-        format!("{CALL}: ports {first:#x}+{count} were never registered"),
-    );
+    let adapter = adapter::resolve(adapter_handle, CALL);
+    let entry = (adapter.handle, first, count);
+    let found = PORTS.with(|ports| {
+        let index = ports.iter().position(|range| *range == entry);
+        index.map(|index| ports.remove(index)).is_some()
+    });
+    verifier::insist(63, found && offset.addr() == first as usize, || {
+        format!("{CALL}: ports {first:#x}+{count} at {offset:p} were not registered like that")
+    });
+    adapter.node.release_ports(u64::from(first));
 }
 
 /// Microsoft Learn, NdisMGetDeviceProperty function (ndis.h). IRQL = PASSIVE_LEVEL.

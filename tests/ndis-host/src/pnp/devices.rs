@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::drivers::DriverId;
+use ndis_sys::NDIS_STATUS;
+
 use crate::ndis::adapter::Adapter;
 use crate::ndis::drivers::MiniportDriver;
 use crate::ndis::handles;
@@ -42,6 +44,8 @@ pub(super) struct State {
     pub(super) adapter: Option<&'static Adapter>,
     /// It was pulled out without notice.
     pub(super) vanished: bool,
+    /// The adapter of a device that MiniportAddDevice has seen, and what that returned.
+    pub(super) added: Option<(&'static Adapter, NDIS_STATUS)>,
 }
 
 // SAFETY: a device is used by the holder of the baton only.
@@ -66,6 +70,7 @@ pub(super) fn add(guid: String, function: Function, node: Arc<dyn DeviceNode>) -
     }));
     DEVICES.with(|devices| devices.push(device));
     super::components::device_added(id);
+    super::added::device_added(device);
     id
 }
 
@@ -85,6 +90,9 @@ pub(super) fn find(id: DeviceId) -> Option<&'static Device> {
 
 /// Forgets a device.
 pub(super) fn forget(id: DeviceId) {
+    if let Some(device) = find(id) {
+        super::added::device_removed(device);
+    }
     DEVICES.with(|devices| devices.retain(|device| device.id != id));
 }
 

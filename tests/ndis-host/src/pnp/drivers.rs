@@ -165,6 +165,10 @@ fn load(code: Code, service: &str) -> anyhow::Result<DriverId> {
     let status = enter(id);
     verifier::note(format!("DriverEntry of {name}: {status:#x}"));
     if status < 0 {
+        let left = miniport_drivers::of_module(module).len();
+        verifier::require(11, left == 0, || {
+            format!("DriverEntry of {name} fails and leaves {left} miniport registrations")
+        });
         discard(id);
         bail!("DriverEntry of {name} failed with {status:#x}");
     }

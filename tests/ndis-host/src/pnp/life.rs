@@ -8,12 +8,12 @@ use ndis_sys::{
     NdisShutdownBugCheck, NdisShutdownPowerOff, NetEventQueryRemoveDevice,
 };
 
+use super::added;
 use super::binder;
-use super::devices::{self, Device, DeviceId, Function};
-use super::drivers as images;
+use super::devices::{self, Device, DeviceId};
 use crate::ndis::adapter::{self, Adapter};
 use crate::ndis::bindings::{bind, events};
-use crate::ndis::{config, drivers as miniport_drivers, stack};
+use crate::ndis::{config, stack};
 use crate::ntoskrnl::io::notifications;
 use crate::sched;
 use crate::verifier;
@@ -41,17 +41,10 @@ pub fn start_device(device: DeviceId) -> Result<(), NDIS_STATUS> {
         verifier::breach(30, format!("the driver key {key} has no {missing}"));
         return Err(NDIS_STATUS_FAILURE);
     }
-    let (driver, miniport) = match &device.function {
-        Function::Native { driver, make } => (*driver, make()),
-        Function::Image(image) => {
-            let module = images::module_of(*image).map_err(|_| NDIS_STATUS_FAILURE)?;
-            let registered = miniport_drivers::of_module(module);
-            let driver = registered.first().copied().ok_or(NDIS_STATUS_FAILURE)?;
-            (driver, driver.new_miniport().ok_or(NDIS_STATUS_FAILURE)?)
-        }
-    };
     device.node.set_powered(true);
-    let adapter = adapter::add(&device.name(), driver, miniport, device.node.clone());
+    let adapter =
+        added::adapter_for_start(device).inspect_err(|_| device.node.set_powered(false))?;
+    adapter::enlist(adapter);
     adapter
         .initialize()
         .inspect_err(|_| device.node.set_powered(false))?;

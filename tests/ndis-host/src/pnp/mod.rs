@@ -6,6 +6,7 @@
 //! orders are those of section 2 of the rules. Everything here runs at PASSIVE, in the caller's
 //! thread or in a system thread.
 
+mod added;
 mod binder;
 mod components;
 mod device_objects;
@@ -34,7 +35,7 @@ pub use life::{
     shut_down_all, start_device, stop_device, surprise_remove_device,
 };
 pub use native::{add_native_device, add_root_device};
-pub use pci::add_pci_device;
+pub use pci::{add_pci_device, limit_messages};
 
 /// NDIS tells that a protocol has registered: its binds are due.
 pub(crate) fn on_protocol_registered(protocol: &'static ProtocolDriver) {

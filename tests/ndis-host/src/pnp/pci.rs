@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use devices::pci::{PciFunction, PciHost};
+use devices::pci::{BarKind, PciFunction, PciHost};
 
 use super::device_objects;
 use super::devices::{self as device_table, DeviceId, Function};
@@ -11,7 +11,9 @@ use super::drivers::{self, DriverId};
 use super::slot::{HostSide, Slot};
 use crate::inf::{Inf, Installed, Target};
 use crate::mmio;
-use crate::ndis::node::{DeviceNode, DeviceObjects, MessageSink, Resources};
+use crate::ndis::node::{
+    DeviceNode, DeviceObjects, DmaAccess, Level, LineSink, MessageSink, Resources, TableChange,
+};
 use crate::registry::{self, Value};
 
 /// The node of a PCI device.
@@ -31,9 +33,17 @@ impl DeviceNode for PciNode {
     }
 
     fn resources(&self) -> Resources {
+        let messages = self.slot.messages();
+        let line = if messages.is_empty() {
+            self.slot.line()
+        } else {
+            None
+        };
         Resources {
-            memory: self.slot.memory(),
-            messages: self.slot.messages(),
+            memory: self.slot.ranges(BarKind::Memory),
+            ports: self.slot.ranges(BarKind::Ports),
+            messages,
+            line,
         }
     }
 
@@ -62,11 +72,55 @@ impl DeviceNode for PciNode {
     }
 
     fn connect_messages(&self, sink: MessageSink) -> bool {
-        self.slot.connect(sink)
+        self.slot.connect_messages(sink)
     }
 
     fn disconnect_messages(&self) {
-        self.slot.disconnect();
+        self.slot.disconnect_messages();
+    }
+
+    fn change_message(&self, entry: usize, change: TableChange) -> bool {
+        self.slot.change_entry(entry, change)
+    }
+
+    fn connect_line(&self, sink: LineSink) -> bool {
+        self.slot.connect_line(sink)
+    }
+
+    fn disconnect_line(&self) {
+        self.slot.disconnect_line();
+    }
+
+    fn line_level(&self) -> Level {
+        self.slot.line_level()
+    }
+
+    fn claim_ports(&self, first: u64, count: u64) -> bool {
+        self.slot.claim_ports(first, count)
+    }
+
+    fn release_ports(&self, first: u64) {
+        mmio::ports::release(first);
+    }
+
+    fn map_dma(&self, physical: u64, len: usize, access: DmaAccess) -> u64 {
+        self.slot.domain.map(physical, len, access)
+    }
+
+    fn unmap_dma(&self, logical: u64, len: usize) {
+        self.slot.domain.unmap(logical, len);
+    }
+
+    fn message_capability(&self) -> usize {
+        self.slot.message_capability()
+    }
+
+    fn set_message_targets(&self, cpus: Vec<usize>) {
+        self.slot.set_message_targets(cpus);
+    }
+
+    fn limit_messages(&self, limit: Option<usize>) {
+        self.slot.limit_messages(limit);
     }
 
     fn set_powered(&self, on: bool) {
@@ -113,6 +167,12 @@ pub fn add_pci_device(
         Function::Image(driver),
         node,
     ))
+}
+
+/// Grants a device at most so many messages from its next start on, as a machine that is short of
+/// vectors does; `Some(0)` leaves it the interrupt line, `None` grants what it has.
+pub fn limit_messages(device: DeviceId, limit: Option<usize>) {
+    device_table::get(device).node.limit_messages(limit);
 }
 
 /// Installs the most specific identifier that the INF knows.

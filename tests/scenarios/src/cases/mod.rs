@@ -6,6 +6,7 @@
 mod adapter;
 mod device;
 mod failover;
+mod line;
 mod loading;
 mod standby;
 mod steps;
@@ -56,7 +57,7 @@ enum Case {
 
 use Case::{Bare, InWorld};
 
-const CASES: [(&str, Case); 27] = [
+const CASES: [(&str, Case); 29] = [
     ("boot", InWorld(adapter::boot)),
     ("pause_storm", InWorld(adapter::pause_storm)),
     ("disable_enable", InWorld(adapter::disable_enable)),
@@ -101,6 +102,8 @@ const CASES: [(&str, Case); 27] = [
         "device_features_refused",
         InWorld(device::device_features_refused),
     ),
+    ("boot_on_line", InWorld(line::boot_on_line)),
+    ("vf_surprise_on_line", InWorld(line::vf_surprise_on_line)),
     ("truncated_image", Bare(loading::truncated_image)),
 ];
 

@@ -125,6 +125,8 @@ pub struct World {
     adapter: Option<Adapter>,
     vioprot: Option<ProtocolId>,
     primary: Option<Primary>,
+    /// Most messages that the adapter is granted; the seed chooses where this does not.
+    messages: Option<usize>,
     /// VFs that were plugged so far.
     plugged: u32,
     /// What the driver did to devices that are gone.
@@ -165,6 +167,7 @@ impl World {
             adapter: None,
             vioprot: None,
             primary: None,
+            messages: None,
             plugged: 0,
             misuses: Vec::new(),
             tcpip,
@@ -185,6 +188,12 @@ impl World {
     #[must_use]
     pub fn driver_range(&self) -> Range<usize> {
         pnp::driver_range(self.driver)
+    }
+
+    /// Leaves the adapter, which is not there yet, no messages: it interrupts by a line that it
+    /// shares.
+    pub fn use_line(&mut self) {
+        self.messages = Some(0);
     }
 
     /// The seed of the run.

@@ -61,6 +61,8 @@ cases! {
     device_capability
     device_never_resets
     device_features_refused
+    boot_on_line
+    vf_surprise_on_line
     truncated_image
 }
 

@@ -54,15 +54,19 @@ pub(crate) unsafe extern "efiapi" fn set(
     const CALL: &str = "NdisMSetMiniportAttributes";
     import(CALL, Level::Passive);
     let adapter = adapter::resolve(adapter_handle, CALL);
-    let inside = call::is_inside(Callback::Initialize, adapter.handle);
-    verifier::require(24, inside, || {
+    // SAFETY: the caller's contract.
+    let object = unsafe { (*attributes).Header };
+    let (place, rule) = match object.Type {
+        NDIS_OBJECT_TYPE_MINIPORT_ADD_DEVICE_REGISTRATION_ATTRIBUTES => (Callback::AddDevice, 51),
+        _ => (Callback::Initialize, 24),
+    };
+    verifier::require(rule, call::is_inside(place, adapter.handle), || {
         format!(
-            "{CALL} called outside of MiniportInitializeEx, in {}",
+            "{CALL} called outside of {}, in {}",
+            place.name(),
             call::stack()
         )
     });
-    // SAFETY: the caller's contract.
-    let object = unsafe { (*attributes).Header };
     // SAFETY: as above; each reads the member that the type names, after its size was checked.
     unsafe {
         match object.Type {
@@ -81,6 +85,9 @@ pub(crate) unsafe extern "efiapi" fn set(
             NDIS_OBJECT_TYPE_MINIPORT_ADD_DEVICE_REGISTRATION_ATTRIBUTES => {
                 let least = NDIS_SIZEOF_MINIPORT_ADD_DEVICE_REGISTRATION_ATTRIBUTES_REVISION_1;
                 header::check(CALL, object, object.Type, &[(1, least)]);
+                let given = (*attributes).AddDeviceRegistrationAttributes;
+                let context = given.MiniportAddDeviceContext.expose_provenance();
+                adapter.state.with(|state| state.added.context = context);
                 NDIS_STATUS_SUCCESS
             }
             _ => NDIS_STATUS_NOT_SUPPORTED,
@@ -128,6 +135,10 @@ unsafe fn set_registration(
             .all(|other| other.state.with(|state| state.context != context));
     verifier::require(25, unique, || {
         format!("{call}: MiniportAdapterContext {context:#x} is that of another adapter")
+    });
+    let added = adapter.state.with(|state| state.added.context);
+    verifier::require(25, context == 0 || context != added, || {
+        format!("{call}: MiniportAdapterContext {context:#x} is that of MiniportAddDevice")
     });
     adapter.state.with(|state| {
         state.context = context;

@@ -10,11 +10,14 @@ use ndis_sys::{
     NdisDevicePnPEventPowerProfileChanged, NdisShutdownBugCheck, Zeroed,
 };
 
-use super::lend::lend;
+use super::lend::lend_to_read;
 use super::{Adapter, AdapterState, declared};
 use crate::ndis::call::{self, Callback, callback};
 use crate::ndis::nbl::pool;
-use crate::ndis::{config, dma, header, interrupts, resources, shared, timers, work_items};
+use crate::ndis::{
+    config, dma, event_log, header, interrupts, logs, miniport_ports, resources, shared, timers,
+    work_items,
+};
 use crate::verifier::{self, SECOND_NS, Watchdog};
 
 /// Real NDIS watches halt and the like; the table of rule 308 gives verifier's time for such.
@@ -31,6 +34,7 @@ impl Adapter {
     /// Halted -> Initializing -> Paused, or back to Halted with the miniport's failure.
     pub(crate) fn initialize(&'static self) -> Result<(), NDIS_STATUS> {
         self.set_phase(AdapterState::Initializing);
+        let entries = event_log().len();
         let status = self.call_initialize();
         verifier::note(format!(
             "MiniportInitializeEx of {} returns {status:#x}",
@@ -51,6 +55,13 @@ impl Adapter {
         ];
         if status != NDIS_STATUS_SUCCESS && !known.contains(&status) {
             verifier::advice(48, format!("MiniportInitializeEx fails with {status:#x}"));
+        }
+        if event_log().len() == entries {
+            let name = &self.name;
+            verifier::advice(
+                46,
+                format!("adapter {name} fails to initialize and logs no event"),
+            );
         }
         self.set_phase(AdapterState::Halted);
         self.check_clean(After::FailedInitialize);
@@ -73,7 +84,9 @@ impl Adapter {
         parameters.AllocatedResources = list.as_partial_list();
         parameters.IfIndex = self.if_index;
         parameters.NetLuid = self.luid();
-        let (status, _) = lend(parameters, |place| {
+        parameters.MiniportAddDeviceContext =
+            std::ptr::with_exposed_provenance_mut(self.state.with(|state| state.added.context));
+        let status = lend_to_read(parameters, "MiniportInitializeEx", |place| {
             callback(Callback::Initialize, self.handle, || {
                 // SAFETY: `place` holds the parameters for the time of the call.
                 let parameters = unsafe { &*place };
@@ -133,6 +146,8 @@ impl Adapter {
             shared::leaks_of(self.handle),
             resources::leaks_of(self.handle),
             config::leaks_of(self.handle),
+            miniport_ports::leaks_of(self.handle),
+            logs::leaks_of(self.handle),
             pool::leaks_of(self.handle),
         ]
         .concat();
@@ -156,7 +171,7 @@ impl Adapter {
             notification.InformationBuffer = (&raw mut profile).cast();
             notification.InformationBufferLength = size_of::<u32>() as u32;
         }
-        lend(notification, |place| {
+        lend_to_read(notification, "MiniportDevicePnPEventNotify", |place| {
             callback(Callback::DevicePnpEvent, self.handle, || {
                 // SAFETY: `place` holds the notification for the time of the call.
                 self.miniport.pnp_event(unsafe { &*place })

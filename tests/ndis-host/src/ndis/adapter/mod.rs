@@ -3,6 +3,7 @@
 //! The state machine is the table of section 1.D of the rules: [`bring_up`] runs initialization
 //! and halt, [`flow`] pause and restart, [`attributes`] keeps what the miniport declared.
 
+pub(crate) mod add_device;
 pub(crate) mod attributes;
 pub(crate) mod bring_up;
 pub(crate) mod declared;
@@ -93,6 +94,7 @@ pub(crate) struct State {
     /// The thread that changes the stack of this adapter.
     pub(crate) stack_owner: Option<ThreadId>,
     pub(crate) filter: crate::ndis::filter::Merged,
+    pub(crate) added: add_device::Added,
 }
 
 /// [`AdapterState`] with its initial value.
@@ -112,8 +114,8 @@ impl Object for Adapter {
 static ADAPTERS: BatonCell<Vec<&'static Adapter>> = BatonCell::new(Vec::new());
 static NEXT_IF_INDEX: BatonCell<u32> = BatonCell::new(2);
 
-/// Makes the object of an adapter whose device starts. It is Halted.
-pub(crate) fn add(
+/// Makes the object of an adapter whose device is there. It is Halted.
+pub(crate) fn create(
     name: &str,
     driver: &'static MiniportDriver,
     miniport: Arc<dyn Miniport>,
@@ -123,7 +125,7 @@ pub(crate) fn add(
         *next += 1;
         *next
     });
-    let adapter = handles::create(|handle| Adapter {
+    handles::create(|handle| Adapter {
         handle,
         name: name.to_owned(),
         driver,
@@ -133,13 +135,20 @@ pub(crate) fn add(
         state: BatonCell::new(State::default()),
         oids: BatonCell::new(OidQueue::default()),
         sends: BatonCell::new(Outstanding::default()),
-    });
-    ADAPTERS.with(|adapters| adapters.push(adapter));
-    adapter
+    })
 }
 
-/// Forgets a halted adapter; its handle is dead from now on (rule 68).
+/// Counts an adapter among the living: its device starts.
+pub(crate) fn enlist(adapter: &'static Adapter) {
+    ADAPTERS.with(|adapters| adapters.push(adapter));
+}
+
+/// Forgets a halted adapter; its handle is dead from now on (rule 68), unless its driver has
+/// added the device and keeps it until that is removed.
 pub(crate) fn forget(adapter: &'static Adapter, by: &'static str) {
+    if adapter.state.with(|state| state.added.is_added) {
+        return adapter.retire();
+    }
     ADAPTERS.with(|adapters| adapters.retain(|other| other.handle != adapter.handle));
     handles::close(adapter.handle, by);
 }

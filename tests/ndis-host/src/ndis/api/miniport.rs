@@ -126,7 +126,9 @@ impl AdapterAttributes {
         }
     }
 
-    fn general(&self, oids: &mut [u32]) -> NDIS_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES {
+    /// The general attributes, for a driver that calls NdisMSetMiniportAttributes itself; `oids` has to
+    /// live until then.
+    pub fn general(&self, oids: &mut [u32]) -> NDIS_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES {
         let mut general = NDIS_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES::zeroed();
         general.Header = header::make(
             NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES,

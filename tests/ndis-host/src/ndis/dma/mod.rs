@@ -1,42 +1,50 @@
 //! Scatter/gather DMA: the lists of a NET_BUFFER's memory that a device reads and writes.
 //!
 //! A list is handed to MiniportProcessSGList inside of the call or later, in the caller's buffer
-//! or in one of NDIS's, all by seed; memory is cut at page borders, and sometimes not.
+//! or in one of NDIS's, all by seed; memory is cut at page borders, and sometimes not. Its
+//! addresses are the device's ([`bounce`]), and are its own from allocation to free, to the byte.
+
+mod bounce;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::c_void;
 
 use ndis_sys::{
-    NDIS_HANDLE, NDIS_MINIPORT_ATTRIBUTES_BUS_MASTER, NDIS_OBJECT_TYPE_SG_DMA_DESCRIPTION,
-    NDIS_SG_DMA_DESCRIPTION, NDIS_SIZEOF_SG_DMA_DESCRIPTION_REVISION_1, NDIS_STATUS,
-    NDIS_STATUS_BAD_VERSION, NDIS_STATUS_NOT_SUPPORTED, NDIS_STATUS_RESOURCES, NDIS_STATUS_SUCCESS,
-    NET_BUFFER, SCATTER_GATHER_ELEMENT, SCATTER_GATHER_LIST, Zeroed,
+    MINIPORT_ALLOCATE_SHARED_MEM_COMPLETE, MINIPORT_PROCESS_SG_LIST, NDIS_HANDLE,
+    NDIS_MINIPORT_ATTRIBUTES_BUS_MASTER, NDIS_OBJECT_TYPE_SG_DMA_DESCRIPTION,
+    NDIS_SG_DMA_DESCRIPTION, NDIS_SG_LIST_WRITE_TO_DEVICE,
+    NDIS_SIZEOF_SG_DMA_DESCRIPTION_REVISION_1, NDIS_STATUS, NDIS_STATUS_BAD_VERSION,
+    NDIS_STATUS_NOT_SUPPORTED, NDIS_STATUS_RESOURCES, NDIS_STATUS_SUCCESS, NET_BUFFER,
+    SCATTER_GATHER_ELEMENT, SCATTER_GATHER_LIST, Zeroed,
 };
 
 use crate::memory::{self, PAGE_SIZE};
 use crate::ndis::adapter::{self, Adapter, attributes};
-use crate::ndis::call::{Callback, Level, callback, import};
+use crate::ndis::call::{self, Callback, Level, callback, import};
 use crate::ndis::handles::{self, Kind, Object};
 use crate::ndis::nbl::pool::Piece;
 use crate::ndis::nbl::raw;
+use crate::ndis::node::DmaAccess;
 use crate::ndis::{dpc, faults, header, resources, shared};
 use crate::sched::{self, BatonCell};
 use crate::verifier;
+use bounce::Mapping;
 
-/// NDIS_SG_LIST_WRITE_TO_DEVICE.
-const WRITE_TO_DEVICE: u32 = 1;
+/// Alignment of DMA: the size of a cache line, which a device may write as a whole.
+const ALIGNMENT: u32 = 64;
 
 /// A DMA channel.
 pub(crate) struct Channel {
     handle: u64,
-    adapter: &'static Adapter,
+    pub(crate) adapter: &'static Adapter,
     description: Description,
     lists: BatonCell<BTreeMap<usize, List>>,
 }
 
 /// What the driver said of its device.
 struct Description {
-    process: ndis_sys::MINIPORT_PROCESS_SG_LIST,
+    process: MINIPORT_PROCESS_SG_LIST,
+    shared: Option<MINIPORT_ALLOCATE_SHARED_MEM_COMPLETE>,
     most: usize,
 }
 
@@ -47,6 +55,9 @@ struct List {
     piece: Option<Piece>,
     /// What was written there, to see whether it was changed.
     elements: Vec<(i64, u32)>,
+    mappings: Vec<Mapping>,
+    /// The device writes into the memory.
+    is_written: bool,
     given: bool,
 }
 
@@ -82,9 +93,19 @@ pub(crate) unsafe extern "efiapi" fn register(
     import(CALL, Level::Passive);
     let adapter = adapter::resolve(adapter_handle, CALL);
     attributes::require_registration(adapter, CALL);
-    resources::require_initialize(CALL, adapter);
+    let inside = call::is_inside(Callback::Initialize, adapter.handle);
+    verifier::require(144, inside, || {
+        format!(
+            "{CALL} belongs into MiniportInitializeEx, not {}",
+            call::stack()
+        )
+    });
+    resources::require_before_interrupt(CALL, adapter);
     // SAFETY: the caller's contract.
     let given = unsafe { *description };
+    if given.Header.Revision != 1 {
+        return NDIS_STATUS_BAD_VERSION;
+    }
     let least = NDIS_SIZEOF_SG_DMA_DESCRIPTION_REVISION_1;
     header::check(
         CALL,
@@ -92,9 +113,6 @@ pub(crate) unsafe extern "efiapi" fn register(
         NDIS_OBJECT_TYPE_SG_DMA_DESCRIPTION,
         &[(1, least)],
     );
-    if given.Header.Revision != 1 {
-        return NDIS_STATUS_BAD_VERSION;
-    }
     let flags = adapter
         .state
         .with(|s| s.declared.registration.map_or(0, |r| r.AttributeFlags));
@@ -111,7 +129,11 @@ pub(crate) unsafe extern "efiapi" fn register(
     let channel = handles::create(|handle| Channel {
         handle,
         adapter,
-        description: Description { process, most },
+        description: Description {
+            process,
+            shared: given.SharedMemAllocateCompleteHandler,
+            most,
+        },
         lists: BatonCell::new(BTreeMap::new()),
     });
     CHANNELS.with(|channels| channels.push(channel));
@@ -137,6 +159,10 @@ pub(crate) unsafe extern "efiapi" fn deregister(dma_handle: NDIS_HANDLE) {
     let blocks = shared::count_of(channel.adapter.handle);
     verifier::insist(145, blocks == 0, || {
         format!("{CALL} with {blocks} shared memory blocks out")
+    });
+    let waiting = shared::waiting_of(channel.adapter.handle);
+    verifier::insist(152, waiting == 0, || {
+        format!("{CALL} while {waiting} allocations of shared memory are under way")
     });
     CHANNELS.with(|channels| channels.retain(|other| other.handle != channel.handle));
     handles::close(channel.handle, CALL);
@@ -173,19 +199,22 @@ pub(crate) unsafe extern "efiapi" fn allocate_list(
     const CALL: &str = "NdisMAllocateNetBufferSGList";
     import(CALL, Level::Dispatch);
     let channel: &'static Channel = handles::resolve(dma_handle, CALL);
-    verifier::require(144, flags & !WRITE_TO_DEVICE == 0, || {
+    verifier::require(146, flags & !NDIS_SG_LIST_WRITE_TO_DEVICE == 0, || {
         format!("{CALL}: flags {flags:#x}")
     });
     verifier::insist(146, !has_list(nb.addr()), || {
         format!("{CALL}: NET_BUFFER {nb:p} has a list already")
     });
     // SAFETY: the caller's contract.
-    let elements = unsafe { elements_of(nb) };
-    let mapped: usize = elements.iter().map(|(_, length)| *length as usize).sum();
+    let memory = unsafe { memory_of(nb) };
+    let mapped: usize = memory.iter().map(|(.., length)| *length as usize).sum();
     let fits_device = mapped <= channel.description.most;
-    if faults::allocation_fails(CALL) || elements.is_empty() || !fits_device {
+    if faults::allocation_fails(CALL) || memory.is_empty() || !fits_device {
         return NDIS_STATUS_RESOURCES;
     }
+    let is_written = flags & NDIS_SG_LIST_WRITE_TO_DEVICE == 0;
+    let mappings = channel.map(&memory, is_written);
+    let elements = elements_of(&mappings);
     let needed = list_size(elements.len());
     let own = buffer.is_null() || (buffer_size as usize) < needed || sched::chance(4);
     let piece = if own {
@@ -195,6 +224,7 @@ pub(crate) unsafe extern "efiapi" fn allocate_list(
     };
     let place = piece.as_ref().map_or(buffer.cast::<u8>(), Piece::pointer);
     if own && piece.is_none() {
+        channel.unmap(mappings, false, CALL);
         return NDIS_STATUS_RESOURCES;
     }
     // SAFETY: `place` has room for the list, as just arranged.
@@ -203,6 +233,8 @@ pub(crate) unsafe extern "efiapi" fn allocate_list(
         net_buffer: nb.addr(),
         piece,
         elements,
+        mappings,
+        is_written,
         given: false,
     };
     channel.lists.with(|lists| lists.insert(place.addr(), list));
@@ -223,6 +255,30 @@ pub(crate) unsafe extern "efiapi" fn allocate_list(
 }
 
 impl Channel {
+    /// The routine that takes shared memory which was allocated later.
+    pub(crate) fn shared_handler(&self) -> Option<MINIPORT_ALLOCATE_SHARED_MEM_COMPLETE> {
+        self.description.shared
+    }
+
+    fn map(&self, memory: &[(usize, u64, u32)], is_written: bool) -> Vec<Mapping> {
+        let access = if is_written {
+            DmaAccess::ToMemory
+        } else {
+            DmaAccess::FromMemory
+        };
+        let map = |&(start, physical, length): &(usize, u64, u32)| {
+            let start = std::ptr::with_exposed_provenance_mut(start);
+            Mapping::new(&*self.adapter.node, start, physical, length, access)
+        };
+        memory.iter().map(map).collect()
+    }
+
+    fn unmap(&self, mappings: Vec<Mapping>, is_written: bool, call: &str) {
+        for mapping in mappings {
+            mapping.end(&*self.adapter.node, is_written, call);
+        }
+    }
+
     fn process(&'static self, place: usize, context: usize) {
         self.lists.with(|lists| {
             if let Some(list) = lists.get_mut(&place) {
@@ -244,16 +300,17 @@ impl Channel {
     }
 }
 
-/// The memory of a NET_BUFFER from the beginning of its current MDL on.
+/// The memory of a NET_BUFFER from the beginning of its current MDL on, cut at page borders:
+/// address, physical address, bytes.
 ///
 /// # Safety
 ///
 /// `nb` points to a NET_BUFFER with a valid MDL chain.
-unsafe fn elements_of(nb: *mut NET_BUFFER) -> Vec<(i64, u32)> {
+unsafe fn memory_of(nb: *mut NET_BUFFER) -> Vec<(usize, u64, u32)> {
     // SAFETY: the caller's contract.
     let value = unsafe { *nb };
     let mut left = value.CurrentMdlOffset as usize + value.DataLength as usize;
-    let mut elements: Vec<(i64, u32)> = Vec::new();
+    let mut pieces = Vec::new();
     // SAFETY: as above.
     for mdl in unsafe { raw::mdls(value.CurrentMdl) } {
         // SAFETY: as above.
@@ -269,24 +326,27 @@ unsafe fn elements_of(nb: *mut NET_BUFFER) -> Vec<(i64, u32)> {
                     format!("MDL {mdl:p} describes {at:p}, no nonpaged memory"),
                 );
             };
-            push(&mut elements, physical as i64, here as u32);
+            pieces.push((at.expose_provenance(), physical, here as u32));
             at = at.wrapping_add(here);
             length -= here;
         }
     }
-    elements
+    pieces
 }
 
-/// Adds an element; what touches the one before may be joined with it.
-fn push(elements: &mut Vec<(i64, u32)>, address: i64, length: u32) {
-    if let Some((last, last_length)) = elements.last_mut() {
-        let touches = *last + i64::from(*last_length) == address;
-        if touches && sched::chance(2) {
-            *last_length += length;
-            return;
+/// The elements for mappings; one that touches the one before may be joined with it.
+fn elements_of(mappings: &[Mapping]) -> Vec<(i64, u32)> {
+    let mut elements: Vec<(i64, u32)> = Vec::new();
+    let mut before: Option<&Mapping> = None;
+    for mapping in mappings {
+        let touches = before.is_some_and(|before| before.touches(mapping));
+        match elements.last_mut() {
+            Some((_, length)) if touches && sched::chance(2) => *length += mapping.len,
+            _ => elements.push((mapping.logical as i64, mapping.len)),
         }
+        before = Some(mapping);
     }
-    elements.push((address, length));
+    elements
 }
 
 /// # Safety
@@ -342,9 +402,21 @@ pub(crate) unsafe extern "efiapi" fn free_list(
     verifier::require(148, unchanged, || {
         format!("{CALL}: list {list:p} was written")
     });
+    channel.unmap(found.mappings, found.is_written, CALL);
     if let Some(piece) = found.piece {
         piece.release(CALL);
     }
+}
+
+/// Microsoft Learn, NdisMGetDmaAlignment function (ndis.h). IRQL = PASSIVE_LEVEL.
+pub(crate) unsafe extern "efiapi" fn alignment(adapter_handle: NDIS_HANDLE) -> u32 {
+    const CALL: &str = "NdisMGetDmaAlignment";
+    import(CALL, Level::Passive);
+    let adapter = adapter::resolve(adapter_handle, CALL);
+    verifier::require(144, is_registered(adapter.handle), || {
+        format!("{CALL} called before NdisMRegisterScatterGatherDma")
+    });
+    ALIGNMENT
 }
 
 /// Whether a NET_BUFFER still has a list: then its NBL must not be completed (rule 148).

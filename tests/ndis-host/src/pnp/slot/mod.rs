@@ -1,17 +1,25 @@
 //! A PCI slot: the bus's side of a function.
 //!
 //! The slot gives the function its BAR addresses, reaches its configuration space, maps its BARs,
-//! programs its MSI-X table, and turns its messages into interrupts.
+//! turns its messages ([`msix`]) and its interrupt pin ([`line`]) into interrupts, and stands
+//! between it and memory ([`domain`]).
 
-use devices::pci::{Bar, BarKind, DmaMemory, PciFunction, PciHost, direct_memory};
+mod domain;
+mod line;
+mod msix;
+
+use devices::pci::{Bar, BarKind, DmaMemory, PciFunction, PciHost};
 use ndis_sys::{
-    PCI_CAPABILITY_ID_MSIX, PCI_DISABLE_LEVEL_INTERRUPT, PCI_ENABLE_BUS_MASTER,
+    PCI_DISABLE_LEVEL_INTERRUPT, PCI_ENABLE_BUS_MASTER, PCI_ENABLE_IO_SPACE,
     PCI_ENABLE_MEMORY_SPACE,
 };
 
-use crate::ndis::node::{MemoryRange, Message, MessageSink};
+use crate::mmio;
+use crate::ndis::node::Range;
 use crate::sched::{self, BatonCell};
-use crate::{memory, mmio, verifier};
+use domain::Domain;
+use line::Line;
+use msix::Messages;
 
 /// Configuration space registers.
 const COMMAND: u16 = 0x04;
@@ -19,14 +27,8 @@ const BARS: u16 = 0x10;
 const CAPABILITIES: u16 = 0x34;
 /// First physical address for device memory.
 const DEVICE_MEMORY: u64 = 0xc0_0000_0000;
-/// Address of the local interrupt controllers, to which messages are written.
-const LOCAL_APIC: u64 = 0xfee0_0000;
-const FIRST_VECTOR: u32 = 0x40;
-/// Bytes of an MSI-X table entry.
-const ENTRY: u64 = 16;
-/// Bits of the MSI-X message control word.
-const MSIX_ENABLE: u16 = 1 << 15;
-const MSIX_MASK_ALL: u16 = 1 << 14;
+/// First port for devices.
+const DEVICE_PORTS: u64 = 0xc000;
 /// Longest time in which a function gets to its work.
 const WAKE_NS: u64 = 2_000;
 
@@ -34,27 +36,20 @@ const WAKE_NS: u64 = 2_000;
 pub(super) struct Slot {
     function: BatonCell<Option<Box<dyn PciFunction>>>,
     state: BatonCell<State>,
+    messages: BatonCell<Messages>,
+    line: BatonCell<Line>,
+    pub(super) domain: Domain,
 }
 
 #[derive(Default)]
 struct State {
     bars: Vec<(Bar, u64)>,
-    messages: Vec<Message>,
-    sink: Option<MessageSink>,
     waking: bool,
-    line: bool,
     unplugged: bool,
 }
 
 static NEXT_ADDRESS: BatonCell<u64> = BatonCell::new(DEVICE_MEMORY);
-
-/// Where the MSI-X table of a function is.
-struct MsixPlace {
-    control: u16,
-    bar: u8,
-    offset: u64,
-    entries: usize,
-}
+static NEXT_PORT: BatonCell<u64> = BatonCell::new(DEVICE_PORTS);
 
 /// The machine as a function sees it.
 pub(super) struct HostSide(pub(super) &'static Slot);
@@ -69,11 +64,11 @@ impl PciHost for HostSide {
     }
 
     fn set_line(&self, asserted: bool) {
-        self.0.state.with(|state| state.line = asserted);
+        self.0.line_changed(asserted);
     }
 
     fn memory(&self) -> DmaMemory {
-        direct_memory(memory::guest())
+        self.0.domain.memory()
     }
 }
 
@@ -83,32 +78,29 @@ impl Slot {
         Box::leak(Box::new(Self {
             function: BatonCell::new(None),
             state: BatonCell::new(State::default()),
+            messages: BatonCell::new(Messages::default()),
+            line: BatonCell::new(Line::default()),
+            domain: Domain::new(),
         }))
     }
 
-    /// Plugs a function in: BARs get addresses, messages get vectors.
+    /// Plugs a function in: BARs get addresses.
     pub(super) fn plug(&'static self, function: Box<dyn PciFunction>) {
         let bars = function.bars();
         self.function.with(|slot| *slot = Some(function));
         for bar in bars {
-            let address = NEXT_ADDRESS.with(|next| {
-                let address = next.next_multiple_of(bar.size.max(4096));
+            let (place, least) = match bar.kind {
+                BarKind::Memory => (&NEXT_ADDRESS, 4096),
+                BarKind::Ports => (&NEXT_PORT, 4),
+            };
+            let address = place.with(|next| {
+                let address = next.next_multiple_of(bar.size.max(least));
                 *next = address + bar.size;
                 address
             });
             self.state.with(|state| state.bars.push((bar, address)));
         }
         self.place_bars();
-        let entries = self.msix().map_or(0, |place| place.entries);
-        let cpus = sched::cpu_count();
-        let message = |index: usize| Message {
-            vector: FIRST_VECTOR + index as u32,
-            cpu: index % cpus,
-            address: LOCAL_APIC | ((index % cpus) as u64) << 12,
-            data: FIRST_VECTOR + index as u32,
-        };
-        self.state
-            .with(|state| state.messages = (0..entries).map(message).collect());
     }
 
     /// Gives the BARs their addresses, which a function forgets when its power goes.
@@ -129,32 +121,51 @@ impl Slot {
         drop(function);
     }
 
-    /// Switches memory decoding and bus mastering on or off, as the bus driver does at start.
+    /// Switches decoding and bus mastering on or off, as the bus driver does at start and when
+    /// the device's power changes; what a function forgot without power it gets again.
     pub(super) fn set_enabled(&'static self, enabled: bool) {
-        let bits = PCI_ENABLE_MEMORY_SPACE | PCI_ENABLE_BUS_MASTER | PCI_DISABLE_LEVEL_INTERRUPT;
+        let decoding = PCI_ENABLE_IO_SPACE | PCI_ENABLE_MEMORY_SPACE | PCI_ENABLE_BUS_MASTER;
         if enabled {
             self.place_bars();
         }
         let command = self.read_half(COMMAND);
-        let command = if enabled {
-            command | bits
+        let pin = if self.is_line_connected() {
+            0
         } else {
-            command & !bits
+            PCI_DISABLE_LEVEL_INTERRUPT
+        };
+        let others = command & !decoding & !PCI_DISABLE_LEVEL_INTERRUPT;
+        let command = if enabled {
+            others | decoding | pin
+        } else {
+            others
         };
         self.write_half(COMMAND, command);
+        if enabled {
+            self.program_messages();
+        }
     }
 
-    pub(super) fn memory(&'static self) -> Vec<MemoryRange> {
-        let range = |(bar, start): &(Bar, u64)| MemoryRange {
-            start: *start,
-            length: bar.size,
+    fn set_pin_enabled(&'static self, enabled: bool) {
+        let command = self.read_half(COMMAND) & !PCI_DISABLE_LEVEL_INTERRUPT;
+        let disable = if enabled {
+            0
+        } else {
+            PCI_DISABLE_LEVEL_INTERRUPT
         };
-        self.state
-            .with(|state| state.bars.iter().map(range).collect())
+        self.write_half(COMMAND, command | disable);
     }
 
-    pub(super) fn messages(&'static self) -> Vec<Message> {
-        self.state.with(|state| state.messages.clone())
+    /// Addresses of the BARs of a kind.
+    pub(super) fn ranges(&'static self, kind: BarKind) -> Vec<Range> {
+        self.state.with(|state| {
+            let of_kind = state.bars.iter().filter(|(bar, _)| bar.kind == kind);
+            let range = |(bar, start): &(Bar, u64)| Range {
+                start: *start,
+                length: bar.size,
+            };
+            of_kind.map(range).collect()
+        })
     }
 
     /// Reads configuration space; all ones without a function.
@@ -214,66 +225,6 @@ impl Slot {
         ]
     }
 
-    /// Finds the MSI-X capability.
-    fn msix(&'static self) -> Option<MsixPlace> {
-        let mut at = [0; 1];
-        self.config_read(CAPABILITIES, &mut at);
-        let mut seen = 0;
-        while at[0] != 0 && at[0] != 0xff && seen < 48 {
-            let here = u16::from(at[0] & !3);
-            let header = self.read_half(here);
-            if header as u8 == PCI_CAPABILITY_ID_MSIX {
-                let control = self.read_half(here + 2);
-                let table = self.read_word(here + 4);
-                return Some(MsixPlace {
-                    control: here + 2,
-                    bar: (table & 7) as u8,
-                    offset: u64::from(table & !7),
-                    entries: usize::from(control & 0x7ff) + 1,
-                });
-            }
-            at = [(header >> 8) as u8];
-            seen += 1;
-        }
-        None
-    }
-
-    /// Programs the MSI-X table and switches it on; messages go to `sink`.
-    pub(super) fn connect(&'static self, sink: MessageSink) -> bool {
-        let Some(place) = self.msix() else {
-            return false;
-        };
-        let messages = self.messages();
-        self.state.with(|state| state.sink = Some(sink));
-        self.write_half(place.control, place.control_word(true, true));
-        for (index, message) in messages.iter().enumerate() {
-            let entry = place.offset + ENTRY * index as u64;
-            self.bar_write(place.bar, entry, &(message.address as u32).to_le_bytes());
-            self.bar_write(
-                place.bar,
-                entry + 4,
-                &((message.address >> 32) as u32).to_le_bytes(),
-            );
-            self.bar_write(place.bar, entry + 8, &message.data.to_le_bytes());
-            self.bar_write(place.bar, entry + 12, &0u32.to_le_bytes());
-        }
-        self.write_half(place.control, place.control_word(true, false));
-        true
-    }
-
-    /// Switches MSI-X off.
-    pub(super) fn disconnect(&'static self) {
-        if let Some(place) = self.msix() {
-            for index in 0..place.entries {
-                let control = place.offset + ENTRY * index as u64 + 12;
-                self.bar_write(place.bar, control, &1u32.to_le_bytes());
-            }
-            self.write_half(place.control, place.control_word(false, false));
-        }
-        let sink = self.state.with(|state| state.sink.take());
-        drop(sink);
-    }
-
     fn bar_read(&'static self, bar: u8, offset: u64, data: &mut [u8]) {
         data.fill(0xff);
         self.function.with(|function| {
@@ -293,36 +244,30 @@ impl Slot {
 
     /// Maps device memory; `None` when the range is not inside of one BAR.
     pub(super) fn map(&'static self, start: u64, length: usize) -> Option<*mut u8> {
-        let end = start.checked_add(length as u64)?;
-        let (bar, offset) = self.state.with(|state| {
-            let found = state
-                .bars
-                .iter()
-                .find(|(bar, at)| *at <= start && end <= at + bar.size);
-            found.map(|(bar, at)| (bar.index, start - at))
-        })?;
-        Some(mmio::map(
-            length,
-            Box::new(BarWindow {
-                slot: self,
-                bar,
-                offset,
-            }),
-        ))
+        let window = self.window(BarKind::Memory, start, length as u64)?;
+        Some(mmio::map(length, Box::new(window)))
     }
 
-    /// A message left the function.
-    fn message(&'static self, address: u64, data: u32) {
+    /// Claims ports; false when the range is not inside of one BAR.
+    pub(super) fn claim_ports(&'static self, first: u64, count: u64) -> bool {
+        let Some(window) = self.window(BarKind::Ports, first, count) else {
+            return false;
+        };
+        mmio::ports::claim(first, count, Box::new(window));
+        true
+    }
+
+    fn window(&'static self, kind: BarKind, start: u64, length: u64) -> Option<BarWindow> {
+        let end = start.checked_add(length)?;
         self.state.with(|state| {
-            let is_this = |message: &Message| (message.address, message.data) == (address, data);
-            let Some(index) = state.messages.iter().position(is_this) else {
-                verifier::note(format!("message {data:#x} to {address:#x} has no vector"));
-                return;
-            };
-            if let Some(sink) = &state.sink {
-                sink(index);
-            }
-        });
+            let mut of_kind = state.bars.iter().filter(|(bar, _)| bar.kind == kind);
+            let (bar, at) = of_kind.find(|(bar, at)| *at <= start && end <= at + bar.size)?;
+            Some(BarWindow {
+                slot: self,
+                bar: bar.index,
+                offset: start - at,
+            })
+        })
     }
 
     /// The function has work to do: it gets to it soon.
@@ -347,13 +292,6 @@ impl Slot {
                 }
             });
         }
-    }
-}
-
-impl MsixPlace {
-    fn control_word(&self, enabled: bool, masked: bool) -> u16 {
-        let size = (self.entries - 1) as u16;
-        size | if enabled { MSIX_ENABLE } else { 0 } | if masked { MSIX_MASK_ALL } else { 0 }
     }
 }
 
