@@ -4,12 +4,15 @@ use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use ndis_sys::{
-    DRIVER_OBJECT, NDIS_HALT_ACTION, NDIS_HANDLE, NDIS_MINIPORT_DRIVER_CHARACTERISTICS,
-    NDIS_MINIPORT_INIT_PARAMETERS, NDIS_MINIPORT_PAUSE_PARAMETERS,
+    DRIVER_OBJECT, NDIS_DRIVER_OPTIONAL_HANDLERS, NDIS_HALT_ACTION, NDIS_HANDLE,
+    NDIS_MINIPORT_DRIVER_CHARACTERISTICS, NDIS_MINIPORT_INIT_PARAMETERS,
+    NDIS_MINIPORT_PAUSE_PARAMETERS, NDIS_MINIPORT_PNP_CHARACTERISTICS,
     NDIS_MINIPORT_RESTART_PARAMETERS, NDIS_OBJECT_TYPE_MINIPORT_DRIVER_CHARACTERISTICS,
-    NDIS_OID_REQUEST, NDIS_SHUTDOWN_ACTION, NDIS_SIZEOF_MINIPORT_DRIVER_CHARACTERISTICS_REVISION_3,
-    NDIS_STATUS, NDIS_STATUS_FAILURE, NDIS_STATUS_NOT_SUPPORTED, NDIS_STATUS_SUCCESS,
-    NET_BUFFER_LIST, NET_DEVICE_PNP_EVENT, UNICODE_STRING, Zeroed,
+    NDIS_OBJECT_TYPE_MINIPORT_PNP_CHARACTERISTICS, NDIS_OID_REQUEST, NDIS_SHUTDOWN_ACTION,
+    NDIS_SIZEOF_MINIPORT_DRIVER_CHARACTERISTICS_REVISION_3,
+    NDIS_SIZEOF_MINIPORT_PNP_CHARACTERISTICS_REVISION_1, NDIS_STATUS, NDIS_STATUS_FAILURE,
+    NDIS_STATUS_NOT_SUPPORTED, NDIS_STATUS_SUCCESS, NET_BUFFER_LIST, NET_DEVICE_PNP_EVENT,
+    UNICODE_STRING, Zeroed,
 };
 
 /// A routine that ntoskrnl.exe or ndis.sys exports, as a function of the given type:
@@ -50,6 +53,20 @@ pub(crate) unsafe fn register_miniport(
     path: *mut UNICODE_STRING,
     mut characteristics: NDIS_MINIPORT_DRIVER_CHARACTERISTICS,
 ) -> Result<NDIS_HANDLE, NDIS_STATUS> {
+    // SAFETY: the caller's contract.
+    unsafe { register_miniport_at(object, path, &mut characteristics) }
+}
+
+/// NdisMRegisterMiniportDriver with characteristics of the caller's.
+///
+/// # Safety
+///
+/// As [`register_miniport`].
+pub(crate) unsafe fn register_miniport_at(
+    object: *mut DRIVER_OBJECT,
+    path: *mut UNICODE_STRING,
+    characteristics: &mut NDIS_MINIPORT_DRIVER_CHARACTERISTICS,
+) -> Result<NDIS_HANDLE, NDIS_STATUS> {
     type Characteristics = NDIS_MINIPORT_DRIVER_CHARACTERISTICS;
     let register = import!(NdisMRegisterMiniportDriver: fn(
         *mut DRIVER_OBJECT,
@@ -61,15 +78,7 @@ pub(crate) unsafe fn register_miniport(
     let mut handle: NDIS_HANDLE = std::ptr::null_mut();
     let context = std::ptr::null_mut();
     // SAFETY: the caller's contract; the other pointers are to locals.
-    let status = unsafe {
-        register(
-            object,
-            path,
-            context,
-            &raw mut characteristics,
-            &raw mut handle,
-        )
-    };
+    let status = unsafe { register(object, path, context, characteristics, &raw mut handle) };
     DRIVER.store(handle.addr(), Ordering::Relaxed);
     if status == NDIS_STATUS_SUCCESS {
         Ok(handle)
@@ -113,10 +122,29 @@ unsafe extern "efiapi" fn halt(_context: NDIS_HANDLE, _action: NDIS_HALT_ACTION)
 
 unsafe extern "efiapi" fn unload(_object: *mut DRIVER_OBJECT) {
     if DEREGISTER.load(Ordering::Relaxed) {
-        let deregister = import!(NdisMDeregisterMiniportDriver: fn(NDIS_HANDLE));
-        // SAFETY: the handle is the one that registration returned.
-        unsafe { deregister(miniport_driver()) }
+        deregister(miniport_driver());
     }
+}
+
+/// NdisMDeregisterMiniportDriver.
+pub(crate) fn deregister(driver: NDIS_HANDLE) {
+    let call = import!(NdisMDeregisterMiniportDriver: fn(NDIS_HANDLE));
+    // SAFETY: the host checks the handle.
+    unsafe { call(driver) }
+}
+
+/// NdisSetOptionalHandlers with PnP handlers, whose header is filled in.
+pub(crate) fn set_pnp_handlers(
+    driver: NDIS_HANDLE,
+    mut handlers: NDIS_MINIPORT_PNP_CHARACTERISTICS,
+) {
+    type Handlers = NDIS_DRIVER_OPTIONAL_HANDLERS;
+    let call = import!(NdisSetOptionalHandlers: fn(NDIS_HANDLE, *mut Handlers) -> NDIS_STATUS);
+    handlers.Header.Type = NDIS_OBJECT_TYPE_MINIPORT_PNP_CHARACTERISTICS;
+    handlers.Header.Revision = 1;
+    handlers.Header.Size = NDIS_SIZEOF_MINIPORT_PNP_CHARACTERISTICS_REVISION_1;
+    // SAFETY: the handlers are what their header says.
+    unsafe { call(driver, (&raw mut handlers).cast()) };
 }
 
 unsafe extern "efiapi" fn pause(

@@ -7,12 +7,13 @@
     reason = "each test binary uses a part of this"
 )]
 
+pub(crate) mod hardware;
 pub(crate) mod linked;
 pub(crate) mod nic;
 pub(crate) mod stack;
 
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ndis_host::sched::{self, DpcId, Mode};
 use ndis_host::{Config, verifier};
@@ -48,6 +49,32 @@ macro_rules! holds {
     };
 }
 pub(crate) use holds;
+
+/// As `breaks`, in a machine with an IOMMU.
+macro_rules! breaks_behind_iommu {
+    ($rule:expr, $body:expr) => {{
+        $crate::native::want_iommu();
+        $crate::native::breaks!($rule, $body)
+    }};
+}
+pub(crate) use breaks_behind_iommu;
+
+/// As `holds`, in a machine with an IOMMU.
+macro_rules! holds_behind_iommu {
+    ($body:expr) => {{
+        $crate::native::want_iommu();
+        $crate::native::holds!($body)
+    }};
+}
+pub(crate) use holds_behind_iommu;
+
+/// Whether the machine of this process has an IOMMU whatever the seed says.
+static WITH_IOMMU: AtomicBool = AtomicBool::new(false);
+
+/// Wants an IOMMU in the machine that this process, which is a test's own, starts.
+pub(crate) fn want_iommu() {
+    WITH_IOMMU.store(true, Ordering::Relaxed);
+}
 
 /// The path of a test, as the test harness calls it, from a function inside of it.
 pub(crate) fn test_name<T>(_place: T) -> String {
@@ -167,6 +194,7 @@ fn run_child_on(machine: &Config, body: impl FnOnce()) -> ! {
         } else {
             Mode::Deterministic
         },
+        iommu: WITH_IOMMU.load(Ordering::Relaxed).then_some(true),
         ..*machine
     };
     ndis_host::start(&config).expect("the machine starts");

@@ -220,7 +220,7 @@ fn message_table(messages: &[Message]) -> Option<Piece> {
             let mut entry = IO_INTERRUPT_MESSAGE_INFO_ENTRY::zeroed();
             entry.MessageAddress = message.address as i64;
             entry.MessageData = message.data;
-            entry.TargetProcessorSet = 1 << message.cpu;
+            entry.TargetProcessorSet = 1 << sched::number_in_group(message.cpu);
             entry.Vector = message.vector;
             entry.Irql = DIRQL;
             entry.Mode = Latched;

@@ -1,1 +1,0 @@
-//! 1.C: MiniportInitializeEx, its order and what it must declare.
