@@ -3,7 +3,7 @@
 use core::ffi::c_void;
 
 use crate::{
-    DEVICE_OBJECT, LARGE_INTEGER, NDIS_HANDLE, NDIS_NIC_SWITCH_VPORT_ID, NDIS_OBJECT_HEADER,
+    DEVICE_OBJECT, LARGE_INTEGER, MDL, NDIS_HANDLE, NDIS_NIC_SWITCH_VPORT_ID, NDIS_OBJECT_HEADER,
     NDIS_PHYSICAL_ADDRESS, NDIS_RECEIVE_QUEUE_ID, NODE_REQUIREMENT, impl_zeroed,
 };
 
@@ -47,6 +47,36 @@ pub struct NDIS_SG_DMA_DESCRIPTION {
     pub SharedMemAllocateCompleteHandler: Option<MINIPORT_ALLOCATE_SHARED_MEM_COMPLETE>,
     /// Set by NDIS: bytes that a list of `MaximumPhysicalMapping` bytes needs.
     pub ScatterGatherListSize: u32,
+}
+
+/// A scatter/gather list to build, by `NdisBuildScatterGatherList`. Type DEFAULT, revision 1.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct NDIS_SCATTER_GATHER_LIST_PARAMETERS {
+    /// Type, revision and size of this structure.
+    pub Header: NDIS_OBJECT_HEADER,
+    /// Reserved.
+    pub Flags: u32,
+    /// Receive queue that it is for.
+    pub QueueId: NDIS_RECEIVE_QUEUE_ID,
+    /// What the memory is used for.
+    pub SharedMemoryUsage: NDIS_SHARED_MEMORY_USAGE,
+    /// First MDL of the buffer.
+    pub Mdl: *mut MDL,
+    /// Where in `Mdl` the buffer begins.
+    pub CurrentVa: *mut c_void,
+    /// Bytes of the buffer.
+    pub Length: u32,
+    /// Takes the finished list.
+    pub ProcessSGListHandler: NDIS_PROCESS_SG_LIST_HANDLER,
+    /// Its context.
+    pub Context: *mut c_void,
+    /// Memory for the list.
+    pub ScatterGatherListBuffer: *mut SCATTER_GATHER_LIST,
+    /// Bytes of it.
+    pub ScatterGatherListBufferSize: u32,
+    /// Set by NDIS when it is too small.
+    pub ScatterGatherListBufferSizeNeeded: u32,
 }
 
 /// Shared memory to allocate, by the extended interface.
@@ -164,7 +194,28 @@ pub const NDIS_SIZEOF_SHARED_MEMORY_PARAMETERS_REVISION_1: u16 = 0x40;
 /// revision 2.
 pub const NDIS_SIZEOF_SHARED_MEMORY_PARAMETERS_REVISION_2: u16 = 0x44;
 
+/// Takes a scatter/gather list that `NdisBuildScatterGatherList` built. Called at
+/// `DISPATCH_LEVEL`.
+pub type NDIS_PROCESS_SG_LIST = unsafe extern "efiapi" fn(
+    device_object: *mut DEVICE_OBJECT,
+    reserved: *mut c_void,
+    scatter_gather_list: *mut SCATTER_GATHER_LIST,
+    context: *mut c_void,
+);
+
+/// Nullable [`NDIS_PROCESS_SG_LIST`].
+pub type NDIS_PROCESS_SG_LIST_HANDLER = Option<NDIS_PROCESS_SG_LIST>;
+
+/// Revision 1 of
+/// [`NDIS_SCATTER_GATHER_LIST_PARAMETERS`](crate::NDIS_SCATTER_GATHER_LIST_PARAMETERS).
+pub const NDIS_SCATTER_GATHER_LIST_PARAMETERS_REVISION_1: u8 = 1;
+
+/// Bytes of [`NDIS_SCATTER_GATHER_LIST_PARAMETERS`](crate::NDIS_SCATTER_GATHER_LIST_PARAMETERS)
+/// that belong to revision 1.
+pub const NDIS_SIZEOF_SCATTER_GATHER_LIST_PARAMETERS_REVISION_1: u16 = 0x48;
+
 impl_zeroed! {
+    NDIS_SCATTER_GATHER_LIST_PARAMETERS,
     SCATTER_GATHER_ELEMENT,
     SCATTER_GATHER_LIST,
     NDIS_SG_DMA_DESCRIPTION,

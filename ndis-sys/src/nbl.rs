@@ -185,6 +185,30 @@ pub const NDIS_NBL_FLAGS_IS_UDP: u32 = 0x1000;
 /// Frame that NDIS looped back.
 pub const NDIS_NBL_FLAGS_IS_LOOPBACK_PACKET: u32 = 0x8000;
 
+/// Header and data were split at the beginning of the upper-layer protocol's header.
+pub const NDIS_NBL_FLAGS_SPLIT_AT_UPPER_LAYER_PROTOCOL_HEADER: u32 = 0x2000;
+
+/// Header and data were split at the beginning of the upper-layer protocol's payload.
+pub const NDIS_NBL_FLAGS_SPLIT_AT_UPPER_LAYER_PROTOCOL_PAYLOAD: u32 = 0x4000;
+
+/// Bits of `Flags` for protocols.
+pub const NBL_FLAGS_PROTOCOL_RESERVED: u32 = 0xfff0_0003;
+
+/// Bits of `Flags` for NDIS.
+pub const NBL_FLAGS_NDIS_RESERVED: u32 = 0xffc;
+
+/// Bits of `Flags` for miniports.
+pub const NBL_FLAGS_MINIPORT_RESERVED: u32 = 0xf000;
+
+/// Bits of `Flags` for whoever holds the list.
+pub const NBL_FLAGS_SCRATCH: u32 = 0xf_0000;
+
+/// Reserved for NDIS.
+pub const NDIS_CLONE_FLAGS_RESERVED: u32 = 1;
+
+/// A clone uses the MDLs of its original.
+pub const NDIS_CLONE_FLAGS_USE_ORIGINAL_MDLS: u32 = 2;
+
 /// The caller is at `DISPATCH_LEVEL`.
 pub const NDIS_SEND_FLAGS_DISPATCH_LEVEL: u32 = 1;
 
@@ -244,6 +268,15 @@ pub const NDIS_PROTOCOL_ID_TCP_IP: u8 = 2;
 
 /// TCP/IP, version 6.
 pub const NDIS_PROTOCOL_ID_IP6: u8 = 3;
+
+/// IPX.
+pub const NDIS_PROTOCOL_ID_IPX: u8 = 6;
+
+/// NetBIOS frames.
+pub const NDIS_PROTOCOL_ID_NBF: u8 = 7;
+
+/// Greatest identifier of a protocol.
+pub const NDIS_PROTOCOL_ID_MAX: u8 = 0xf;
 
 /// Bytes of [`NET_BUFFER_LIST_POOL_PARAMETERS`](crate::NET_BUFFER_LIST_POOL_PARAMETERS) that belong
 /// to revision 1.
