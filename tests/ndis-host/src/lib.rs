@@ -91,6 +91,9 @@ pub fn start(config: &Config) -> anyhow::Result<()> {
     };
     sched::start_with(config.seed, config.cpus, settings);
     verifier::set_checks(config.checks);
+    if config.checks == Checks::Light {
+        ndis::set_ownership(ndis::Ownership::Light);
+    }
     memory::start(config.ram_bytes)?;
     memory::pool::set_special(config.seed % SPECIAL_POOL_ONE_IN == SPECIAL_POOL_ONE_IN - 1);
     // One machine in four; drawn in any case, so that the wish changes nothing else.

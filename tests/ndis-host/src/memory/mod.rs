@@ -12,6 +12,7 @@
 
 pub(crate) mod paging;
 mod place;
+pub mod poison;
 pub mod pool;
 mod ram;
 

@@ -14,6 +14,7 @@ use super::decode::instruction_at;
 use super::execute::{Bus, Refusal, execute};
 use super::registers::Registers;
 use super::{Operation, access, is_mapped, ports, was_unmapped};
+use crate::memory::poison::is_poison;
 use crate::memory::{paging, pool};
 use crate::{image, sched, verifier};
 
@@ -107,6 +108,7 @@ impl Fault {
             if let Some(registers) = self.access_cr8(&instruction) {
                 return Some(registers);
             }
+            self.report_poison();
             if self.is_general {
                 let place = image::describe(at);
                 verifier::fatal(
@@ -214,6 +216,18 @@ impl Fault {
         Some(registers)
     }
 
+    /// Ends the run if a pointer was followed that comes out of poison (rule 94).
+    fn report_poison(&self) {
+        let followed = self.is_general && self.registers.general.iter().any(|r| is_poison(*r));
+        if followed {
+            let place = image::describe(self.registers.rip as usize);
+            verifier::fatal(
+                94,
+                format!("{place} follows a pointer out of an NBL that was given away (0x50)"),
+            );
+        }
+    }
+
     /// The bug check of a fault in driver code.
     fn describe(&self, at: usize) -> String {
         let place = image::describe(at);
@@ -233,6 +247,7 @@ impl Fault {
 
     /// A fault in host code: reported if a driver called it, likely with a bad pointer.
     fn report_host_fault(&self, at: usize) -> Option<Registers> {
+        self.report_poison();
         let stack = self.registers.general[4] as usize;
         if let Some((name, offset)) = image::was_unloaded(at) {
             verifier::fatal(

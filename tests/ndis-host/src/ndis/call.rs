@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 
+use crate::ndis::rw_locks;
 use crate::ntoskrnl::KernelCallback;
 use crate::sched::{self, DISPATCH_LEVEL, HIGH_LEVEL, Irql, PASSIVE_LEVEL};
 use crate::{ntoskrnl, verifier};
@@ -80,6 +81,8 @@ pub(crate) enum Callback {
     OidComplete,
     /// A routine that the kernel calls.
     Kernel(KernelCallback),
+    AllocateMdl,
+    FreeMdl,
 }
 
 /// Where a callback is entered.
@@ -105,7 +108,9 @@ impl Callback {
             | Self::Receive
             | Self::SendComplete
             | Self::Status
-            | Self::OidComplete => Entry::UpToDispatch,
+            | Self::OidComplete
+            | Self::AllocateMdl
+            | Self::FreeMdl => Entry::UpToDispatch,
             Self::Kernel(kernel) => match kernel.level() {
                 Some(DISPATCH_LEVEL) => Entry::Dispatch,
                 Some(_) => Entry::Passive,
@@ -164,6 +169,8 @@ impl Callback {
             Self::Status => "ProtocolStatusEx",
             Self::OidComplete => "ProtocolOidRequestComplete",
             Self::Kernel(kernel) => kernel.name(),
+            Self::AllocateMdl => "NetAllocateMdl",
+            Self::FreeMdl => "NetFreeMdl",
         }
     }
 }
@@ -193,18 +200,23 @@ pub(crate) fn callback<R>(callback: Callback, object: u64, body: impl FnOnce() -
             limit: u32::MAX,
         })
     });
-    let locks = ntoskrnl::locks_held();
+    let locks = locks_held();
 
     let result = sched::call_at(level, name, body);
 
-    verifier::insist(210, ntoskrnl::locks_held() == locks, || {
-        format!("{name} returned with a spin lock held, or released one that it did not take")
+    verifier::insist(210, locks_held() == locks, || {
+        format!("{name} returned with a lock held, or released one that it did not take")
     });
     FRAMES.with_borrow_mut(|frames| frames.pop());
     if sched::irql() <= DISPATCH_LEVEL {
         sched::point();
     }
     result
+}
+
+/// Spin locks and reader/writer locks that the calling thread holds.
+fn locks_held() -> usize {
+    ntoskrnl::locks_held() + rw_locks::held()
 }
 
 /// Picks the level: where Windows allows two, the seed chooses.

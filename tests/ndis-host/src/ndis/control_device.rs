@@ -22,7 +22,7 @@ use crate::verifier;
 /// A control device.
 pub(crate) struct ControlDevice {
     handle: u64,
-    module: ModuleId,
+    pub(crate) module: ModuleId,
     object: usize,
     link: String,
     /// Memory of the driver's, apart from the device extension, which is NDIS's.

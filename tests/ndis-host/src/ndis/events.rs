@@ -35,6 +35,8 @@ pub(crate) unsafe extern "efiapi" fn initialize(event: *mut NDIS_EVENT) {
 pub(crate) unsafe extern "efiapi" fn set(event: *mut NDIS_EVENT) {
     import("NdisSetEvent", Level::UpToDispatch);
     // SAFETY: the caller's contract.
+    unsafe { check("NdisSetEvent", event) };
+    // SAFETY: the caller's contract.
     unsafe { state(event).write_volatile(1) };
 }
 
@@ -45,6 +47,8 @@ pub(crate) unsafe extern "efiapi" fn set(event: *mut NDIS_EVENT) {
 /// `event` points to an initialized event.
 pub(crate) unsafe extern "efiapi" fn reset(event: *mut NDIS_EVENT) {
     import("NdisResetEvent", Level::UpToDispatch);
+    // SAFETY: the caller's contract.
+    unsafe { check("NdisResetEvent", event) };
     // SAFETY: the caller's contract.
     unsafe { state(event).write_volatile(0) };
 }
@@ -57,10 +61,15 @@ pub(crate) unsafe extern "efiapi" fn reset(event: *mut NDIS_EVENT) {
 pub(crate) unsafe extern "efiapi" fn wait(event: *mut NDIS_EVENT, ms_to_wait: u32) -> BOOLEAN {
     const CALL: &str = "NdisWaitEvent";
     let irql = sched::irql();
-    verifier::insist(84, irql == sched::PASSIVE_LEVEL, || {
+    verifier::insist(84, irql < sched::DISPATCH_LEVEL, || {
         format!("{CALL} called at level {irql} (7C/14)")
     });
+    verifier::insist(209, irql == sched::PASSIVE_LEVEL, || {
+        format!("{CALL} called at level {irql}, not PASSIVE")
+    });
     import(CALL, Level::Passive);
+    // SAFETY: the caller's contract.
+    unsafe { check(CALL, event) };
     // Zero means for ever.
     let timeout_ns = (ms_to_wait != 0).then(|| u64::from(ms_to_wait) * MILLISECOND_NS);
     // SAFETY: the caller's contract.
@@ -76,4 +85,19 @@ pub(crate) unsafe extern "efiapi" fn wait(event: *mut NDIS_EVENT, ms_to_wait: u3
 unsafe fn state(event: *mut NDIS_EVENT) -> *mut i32 {
     // SAFETY: the caller's contract.
     unsafe { &raw mut (*event).Event.Header.SignalState }
+}
+
+/// An event is used after NdisInitializeEvent.
+///
+/// # Safety
+///
+/// `event` points to memory for an event.
+unsafe fn check(call: &str, event: *mut NDIS_EVENT) {
+    // SAFETY: the caller's contract.
+    let header = unsafe { (*event).Event.Header };
+    let words = size_of::<KEVENT>() / size_of::<u32>();
+    let initialized = header.Type == NotificationEvent as u8 && usize::from(header.Size) == words;
+    verifier::insist(209, initialized, || {
+        format!("{call}: the event at {event:p} is not initialized")
+    });
 }

@@ -2,11 +2,11 @@
 
 use super::adapter::{attributes, flow};
 use super::bindings::{bind, events as pnp_events, open};
-use super::nbl::{contexts, data, mdl, pool};
+use super::nbl;
 use super::oid::{miniport, submit};
 use super::{
-    compat, config, control_device, drivers, event_log, events, files, hardware_exports,
-    memory_calls, misc, processors, protocols, receive, remove, send, status, timers, work_items,
+    compat, config, control_device, drivers, files, hardware_exports, processors, protocols,
+    receive, remove, send, services, status,
 };
 
 /// The exports: name and address.
@@ -15,13 +15,14 @@ pub fn exports() -> Vec<(&'static str, usize)> {
         miniport_exports(),
         hardware_exports::exports(),
         protocol_exports(),
-        buffer_exports(),
+        nbl::exports::table(),
         general_exports(),
         config::exports(),
         control_device::exports(),
         files::exports(),
         compat::exports(),
         processors::exports(),
+        services::table(),
     ];
     parts.concat()
 }
@@ -71,7 +72,6 @@ fn miniport_exports() -> Table {
             "NdisMRestartComplete",
             flow::restart_complete as *const () as usize,
         ),
-        ("NdisMSleep", misc::sleep as *const () as usize),
         (
             "NdisMRemoveMiniport",
             remove::remove_miniport as *const () as usize,
@@ -125,54 +125,6 @@ fn protocol_exports() -> Table {
     ]
 }
 
-fn buffer_exports() -> Table {
-    vec![
-        (
-            "NdisAllocateNetBufferListPool",
-            pool::allocate_pool as *const () as usize,
-        ),
-        (
-            "NdisFreeNetBufferListPool",
-            pool::free_pool as *const () as usize,
-        ),
-        (
-            "NdisAllocateNetBufferList",
-            pool::allocate_nbl as *const () as usize,
-        ),
-        (
-            "NdisAllocateNetBufferAndNetBufferList",
-            pool::allocate_nbl_and_nb as *const () as usize,
-        ),
-        (
-            "NdisFreeNetBufferList",
-            pool::free_nbl as *const () as usize,
-        ),
-        (
-            "NdisGetPoolFromNetBufferList",
-            pool::pool_of as *const () as usize,
-        ),
-        (
-            "NdisAllocateNetBufferListContext",
-            contexts::allocate as *const () as usize,
-        ),
-        (
-            "NdisFreeNetBufferListContext",
-            contexts::free as *const () as usize,
-        ),
-        ("NdisAllocateMdl", mdl::allocate as *const () as usize),
-        ("NdisFreeMdl", mdl::free as *const () as usize),
-        ("NdisGetDataBuffer", data::get_buffer as *const () as usize),
-        (
-            "NdisAdvanceNetBufferDataStart",
-            data::advance as *const () as usize,
-        ),
-        (
-            "NdisRetreatNetBufferDataStart",
-            data::retreat as *const () as usize,
-        ),
-    ]
-}
-
 fn general_exports() -> Table {
     vec![
         (
@@ -188,46 +140,5 @@ fn general_exports() -> Table {
             "NdisCloseConfiguration",
             config::close as *const () as usize,
         ),
-        (
-            "NdisAllocateTimerObject",
-            timers::allocate as *const () as usize,
-        ),
-        ("NdisSetTimerObject", timers::set as *const () as usize),
-        (
-            "NdisCancelTimerObject",
-            timers::cancel as *const () as usize,
-        ),
-        ("NdisFreeTimerObject", timers::free as *const () as usize),
-        (
-            "NdisAllocateIoWorkItem",
-            work_items::allocate as *const () as usize,
-        ),
-        (
-            "NdisQueueIoWorkItem",
-            work_items::queue as *const () as usize,
-        ),
-        ("NdisFreeIoWorkItem", work_items::free as *const () as usize),
-        (
-            "NdisInitializeEvent",
-            events::initialize as *const () as usize,
-        ),
-        ("NdisSetEvent", events::set as *const () as usize),
-        ("NdisResetEvent", events::reset as *const () as usize),
-        ("NdisWaitEvent", events::wait as *const () as usize),
-        ("NdisGetVersion", misc::version as *const () as usize),
-        (
-            "NdisGetRoutineAddress",
-            misc::routine_address as *const () as usize,
-        ),
-        ("NdisGetSystemUpTimeEx", misc::up_time as *const () as usize),
-        (
-            "NdisWriteErrorLogEntry",
-            event_log::write as *const () as usize,
-        ),
-        (
-            "NdisAllocateMemoryWithTagPriority",
-            memory_calls::allocate as *const () as usize,
-        ),
-        ("NdisFreeMemory", memory_calls::free as *const () as usize),
     ]
 }

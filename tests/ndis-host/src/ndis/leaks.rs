@@ -1,15 +1,28 @@
 //! What a module must have released when it unloads (rule 14).
 
 use super::modules::{self, ModuleId};
-use super::nbl::{mdl, pool};
-use super::{config, control_device, drivers, memory_calls, protocols, timers, work_items};
+use super::nbl::{mdl, net_buffer, piece, pool};
+use super::{
+    config, control_device, drivers, generic_objects, memory_calls, protocols, rw_locks, timers,
+    work_items,
+};
 use crate::ntoskrnl::{etw, io};
 use crate::verifier;
 
 /// Reports everything that a module still has, as a breach of rule 14. Its driver object is at
 /// `driver_object`.
 pub(crate) fn report(module: ModuleId, driver_object: usize) {
+    piece::check_resting();
     config::report_leaks_of_module(module);
+    let nbls = pool::live_of_module(module);
+    verifier::require(93, nbls.is_empty(), || {
+        let first = &nbls[0];
+        format!(
+            "{} unloads and leaves {} NBLs; one is {first} (7C/27)",
+            modules::name(module),
+            nbls.len()
+        )
+    });
     let control_devices = control_device::leaks_of(module);
     verifier::require(15, control_devices.is_empty(), || {
         format!(
@@ -30,10 +43,13 @@ pub(crate) fn report(module: ModuleId, driver_object: usize) {
     let left = [
         registrations,
         pool::leaks_of_module(module),
-        mdl::leaks_of(module),
+        net_buffer::leaks_of_module(module),
+        mdl::leaks_of_module(module),
         timers::leaks_of_module(module),
         work_items::leaks_of_module(module),
-        memory_calls::leaks_of(module),
+        memory_calls::leaks_of_module(module),
+        rw_locks::leaks_of_module(module),
+        generic_objects::leaks_of_module(module),
         etw_leaks(module),
         io::leaks_of(driver_object, &modules::name(module)),
     ]

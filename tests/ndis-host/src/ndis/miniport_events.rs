@@ -53,6 +53,9 @@ pub(crate) unsafe extern "efiapi" fn net_pnp_event(
     result
 }
 
+/// Tag of names that drivers free.
+const NAME_TAG: u32 = u32::from_le_bytes(*b"NDnm");
+
 /// Microsoft Learn, NdisMQueryAdapterInstanceName function (ndis.h): the name that users see. The
 /// caller frees its buffer with NdisFreeMemory. IRQL = PASSIVE_LEVEL.
 ///
@@ -75,7 +78,7 @@ pub(crate) unsafe extern "efiapi" fn instance_name(
     let place = if faults::allocation_fails(CALL) {
         None
     } else {
-        memory_calls::give(adapter.driver.module, bytes + 2)
+        memory_calls::give(adapter.handle, bytes as u32 + 2, NAME_TAG)
     };
     let Some(place) = place else {
         return NDIS_STATUS_RESOURCES;

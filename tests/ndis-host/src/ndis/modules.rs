@@ -7,7 +7,9 @@
 use crate::image;
 use crate::ndis::adapter::Adapter;
 use crate::ndis::bindings::Binding;
+use crate::ndis::control_device::ControlDevice;
 use crate::ndis::drivers::MiniportDriver;
+use crate::ndis::generic_objects;
 use crate::ndis::handles;
 use crate::ndis::protocols::ProtocolDriver;
 use crate::sched::BatonCell;
@@ -55,7 +57,7 @@ pub(crate) fn of_code(address: usize) -> ModuleId {
     index.map_or(UNKNOWN, |index| ModuleId(index as u32 + 1))
 }
 
-/// The module behind an adapter, driver, protocol or binding handle.
+/// The module behind an adapter, driver, protocol, binding or device handle, or a generic object.
 pub(crate) fn of_handle(handle: u64) -> ModuleId {
     if let Some(adapter) = handles::lookup::<Adapter>(handle) {
         return adapter.driver.module;
@@ -66,7 +68,13 @@ pub(crate) fn of_handle(handle: u64) -> ModuleId {
     if let Some(protocol) = handles::lookup::<ProtocolDriver>(handle) {
         return protocol.module;
     }
-    handles::lookup::<Binding>(handle).map_or(UNKNOWN, |binding| binding.protocol.module)
+    if let Some(binding) = handles::lookup::<Binding>(handle) {
+        return binding.protocol.module;
+    }
+    if let Some(device) = handles::lookup::<ControlDevice>(handle) {
+        return device.module;
+    }
+    generic_objects::module_of(handle).unwrap_or(UNKNOWN)
 }
 
 /// Whether something charged to `owner` may be used by `user`: an unknown one is given the

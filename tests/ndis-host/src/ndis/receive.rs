@@ -15,7 +15,7 @@ use crate::ndis::filter::{self, Mac, Wanted};
 use crate::ndis::handles;
 use crate::ndis::nbl::custody::{self, Custody};
 use crate::ndis::nbl::seal::{Direction, Seal};
-use crate::ndis::nbl::{raw, shadow};
+use crate::ndis::nbl::{raw, shadow, stand_in};
 use crate::ndis::{receive_checks, send};
 use crate::sched;
 use crate::verifier;
@@ -53,10 +53,9 @@ pub(crate) unsafe extern "efiapi" fn indicate(
         let destination = unsafe { receive_checks::check_nbl(CALL, adapter, *nbl, flags) };
         // SAFETY: as above.
         unsafe { hand_over(CALL, adapter, *nbl, resources) };
-        indicated.push(Indicated {
-            nbl: *nbl,
-            destination,
-        });
+        // SAFETY: as above.
+        let nbl = unsafe { stand_in::pass(*nbl, Direction::Receive, CALL) };
+        indicated.push(Indicated { nbl, destination });
     }
     adapter.state.with(|state| {
         state.indicating += 1;
@@ -72,8 +71,10 @@ pub(crate) unsafe extern "efiapi" fn indicate(
     };
     if resources {
         delivery.show(&indicated, flows);
-        for nbl in &chain {
-            take_back_shown(CALL, adapter, *nbl);
+        for Indicated { nbl, .. } in indicated {
+            take_back_shown(CALL, adapter, nbl);
+            // SAFETY: nobody above has the NBL any more.
+            unsafe { stand_in::end(nbl, CALL) };
         }
         // SAFETY: nobody above has the NBLs any more; the list is the miniport's again.
         unsafe { raw::link(&chain) };
@@ -326,9 +327,12 @@ fn return_to_miniport(adapter: &'static Adapter, mut nbls: Vec<*mut NET_BUFFER_L
         nbls.rotate_left(by);
     }
     for part in send::split(nbls) {
-        for nbl in &part {
-            take_back_shown(CALL, adapter, *nbl);
-        }
+        let back = |nbl| {
+            take_back_shown(CALL, adapter, nbl);
+            // SAFETY: nobody above has the NBL any more.
+            unsafe { stand_in::end(nbl, CALL) }
+        };
+        let part: Vec<_> = part.into_iter().map(back).collect();
         adapter.state.with(|state| {
             state.receives_out -= part.len();
             state.in_miniport += 1;

@@ -18,7 +18,7 @@ use crate::ndis::bindings::Binding;
 use crate::ndis::call::{self, Callback, Level, callback, import};
 use crate::ndis::nbl::custody::Custody;
 use crate::ndis::nbl::seal::{self, Direction, Seal};
-use crate::ndis::nbl::{pool, raw, shadow};
+use crate::ndis::nbl::{pool, raw, shadow, stand_in};
 use crate::ndis::{dma, handles, modules};
 use crate::sched::{self, EventId};
 use crate::verifier::{self, SECOND_NS};
@@ -112,6 +112,9 @@ pub(crate) unsafe extern "efiapi" fn send(
         // SAFETY: `walk` found the NBL in the shadow table.
         unsafe { accept(CALL, binding, *nbl) };
     }
+    // SAFETY: NDIS has the NBLs.
+    let pass = |nbl| unsafe { stand_in::pass(nbl, Direction::Send, CALL) };
+    let chain: Vec<_> = chain.into_iter().map(pass).collect();
     let adapter = binding.adapter;
     adapter
         .sends
@@ -265,6 +268,8 @@ pub(crate) unsafe extern "efiapi" fn complete(
     for nbl in shadow::walk(nbls, CALL, 114) {
         // SAFETY: `walk` found the NBL in the shadow table.
         let binding = unsafe { take_back(CALL, adapter, nbl) };
+        // SAFETY: the miniport has given the NBL back.
+        let nbl = unsafe { stand_in::end(nbl, CALL) };
         match groups.last_mut() {
             Some((last, group)) if *last == binding => group.push(nbl),
             _ => groups.push((binding, vec![nbl])),

@@ -103,9 +103,49 @@ pub(crate) unsafe extern "efiapi" fn set(
     period_ms: i32,
     context: *mut c_void,
 ) -> BOOLEAN {
-    const CALL: &str = "NdisSetTimerObject";
-    import(CALL, Level::UpToDispatch);
-    let timer: &'static Timer = handles::resolve(timer_object, CALL);
+    start(
+        "NdisSetTimerObject",
+        timer_object,
+        due_time,
+        period_ms,
+        context,
+        0,
+    )
+}
+
+/// Microsoft Learn, NdisSetCoalescableTimerObject function (ndis.h): the timer may expire up to
+/// `tolerance_ms` later. IRQL <= DISPATCH_LEVEL.
+pub(crate) unsafe extern "efiapi" fn set_coalescable(
+    timer_object: NDIS_HANDLE,
+    due_time: LARGE_INTEGER,
+    period_ms: i32,
+    context: *mut c_void,
+    tolerance_ms: u32,
+) -> BOOLEAN {
+    let late = sched::random_below(u64::from(tolerance_ms) + 1) * MILLISECOND_NS;
+    start(
+        "NdisSetCoalescableTimerObject",
+        timer_object,
+        due_time,
+        period_ms,
+        context,
+        late,
+    )
+}
+
+fn start(
+    call: &str,
+    timer_object: NDIS_HANDLE,
+    due_time: LARGE_INTEGER,
+    period_ms: i32,
+    context: *mut c_void,
+    late_ns: u64,
+) -> BOOLEAN {
+    import(call, Level::UpToDispatch);
+    let timer: &'static Timer = handles::resolve(timer_object, call);
+    verifier::require(204, period_ms >= 0, || {
+        format!("{call}: MillisecondsPeriod {period_ms}")
+    });
     let was_queued = timer.take_event();
     let context = if context.is_null() {
         timer.default_context
@@ -123,7 +163,7 @@ pub(crate) unsafe extern "efiapi" fn set(
     } else {
         due_ns
     };
-    timer.arm(due_ns);
+    timer.arm(due_ns.saturating_add(late_ns));
     sched::point();
     BOOLEAN::from(was_queued)
 }

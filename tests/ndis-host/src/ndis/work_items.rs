@@ -9,8 +9,9 @@ use crate::ndis::call::{Callback, Level, callback, import};
 use crate::ndis::faults;
 use crate::ndis::handles::{self, Kind, Object};
 use crate::ndis::modules::{self, ModuleId};
+use crate::ndis::rw_locks;
 use crate::sched::{self, BatonCell};
-use crate::verifier;
+use crate::{ntoskrnl, verifier};
 
 /// A work item.
 pub(crate) struct WorkItem {
@@ -35,10 +36,10 @@ pub(crate) unsafe extern "efiapi" fn allocate(ndis_object: NDIS_HANDLE) -> NDIS_
     let owner = handles::number(ndis_object);
     let allowed = matches!(
         handles::kind_of(owner),
-        Some(Kind::Adapter | Kind::MiniportDriver)
+        Some(Kind::Adapter | Kind::MiniportDriver | Kind::ControlDevice)
     );
     verifier::require(207, allowed, || {
-        format!("{CALL}: {ndis_object:p} is no adapter or miniport driver handle")
+        format!("{CALL}: {ndis_object:p} is no adapter, miniport driver or device handle")
     });
     if faults::allocation_fails(CALL) {
         return ptr::null_mut();
@@ -80,12 +81,21 @@ fn run(item: &'static WorkItem, routine: NDIS_IO_WORKITEM_FUNCTION, context: usi
     callback(Callback::WorkItem, item.handle, || {
         let context = ptr::with_exposed_provenance_mut(context);
         // SAFETY: the driver queued the routine with this context.
-        sched::in_driver(|| unsafe { routine(context, handles::raw(item.handle)) })
+        sched::in_driver(|| unsafe { routine(context, handles::raw(item.handle)) });
+        check_return();
     });
     RUNNING.with(|running| {
         if let Some(index) = running.iter().position(|module| *module == item.module) {
             running.swap_remove(index);
         }
+    });
+}
+
+/// Rule 208: a routine returns at PASSIVE and holds no lock.
+fn check_return() {
+    let (irql, locks) = (sched::irql(), ntoskrnl::locks_held() + rw_locks::held());
+    verifier::insist(208, irql == sched::PASSIVE_LEVEL && locks == 0, || {
+        format!("a work item returns at level {irql} with {locks} locks held")
     });
 }
 

@@ -13,10 +13,10 @@ use ndis_sys::{
 use super::lend::lend_to_read;
 use super::{Adapter, AdapterState, declared};
 use crate::ndis::call::{self, Callback, callback};
-use crate::ndis::nbl::pool;
+use crate::ndis::nbl::{mdl, net_buffer, pool};
 use crate::ndis::{
-    config, dma, event_log, header, interrupts, logs, miniport_ports, resources, shared, timers,
-    work_items,
+    config, dma, event_log, header, interrupts, logs, memory_calls, miniport_ports, resources,
+    rw_locks, shared, timers, work_items,
 };
 use crate::verifier::{self, SECOND_NS, Watchdog};
 
@@ -149,9 +149,19 @@ impl Adapter {
             miniport_ports::leaks_of(self.handle),
             logs::leaks_of(self.handle),
             pool::leaks_of(self.handle),
+            net_buffer::leaks_of(self.handle),
         ]
         .concat();
         verifier::require(rest_rule, left.is_empty(), || {
+            format!("{what} of {} leaves {}", self.name, left.join(", "))
+        });
+        let left = [
+            mdl::leaks_of(self.handle),
+            rw_locks::leaks_of(self.handle),
+            memory_calls::leaks_of(self.handle),
+        ]
+        .concat();
+        verifier::require(218, left.is_empty(), || {
             format!("{what} of {} leaves {}", self.name, left.join(", "))
         });
     }

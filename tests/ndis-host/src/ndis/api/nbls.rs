@@ -9,8 +9,8 @@ use ndis_sys::{
     Zeroed,
 };
 
-use crate::ndis::nbl::pool::{self, Piece};
-use crate::ndis::nbl::{data, mdl, raw, shadow};
+use crate::ndis::nbl::piece::Piece;
+use crate::ndis::nbl::{data, list, mdl, pool, raw, shadow};
 use crate::ndis::{handles, header};
 use crate::sched::BatonCell;
 
@@ -74,7 +74,7 @@ impl NblPool {
         let mut pieces = Vec::new();
         let (chain, length) = build_chain(parts, &mut pieces);
         // SAFETY: the chain was just built.
-        let nbl = unsafe { pool::allocate_nbl_and_nb(self.raw(), 0, 0, chain, 0, length) };
+        let nbl = unsafe { list::allocate_with_net_buffer(self.raw(), 0, 0, chain, 0, length) };
         assert!(!nbl.is_null(), "no NBL");
         MEMORY.with(|memory| memory.insert(nbl.addr(), pieces));
         nbl
@@ -111,7 +111,7 @@ impl NblPool {
     /// Frees an NBL with its data.
     pub fn release(&self, nbl: *mut NET_BUFFER_LIST) {
         // SAFETY: the NBL is checked inside.
-        unsafe { pool::free_nbl(nbl) };
+        unsafe { list::free(nbl) };
         let pieces = MEMORY.with(|memory| memory.remove(&nbl.addr()));
         for piece in pieces.unwrap_or_default() {
             piece.release("NblPool::release");

@@ -6,6 +6,8 @@
 
 mod bounce;
 
+pub(crate) mod build;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::c_void;
 
@@ -154,7 +156,8 @@ pub(crate) unsafe extern "efiapi" fn deregister(dma_handle: NDIS_HANDLE) {
     const CALL: &str = "NdisMDeregisterScatterGatherDma";
     import(CALL, Level::Passive);
     let channel: &'static Channel = handles::resolve(dma_handle, CALL);
-    let lists = channel.lists.with(|lists| lists.len());
+    let built = build::lists_of(channel.adapter.handle);
+    let lists = channel.lists.with(|lists| lists.len()) + built;
     verifier::insist(145, lists == 0, || format!("{CALL} with {lists} lists out"));
     let blocks = shared::count_of(channel.adapter.handle);
     verifier::insist(145, blocks == 0, || {
@@ -207,8 +210,9 @@ pub(crate) unsafe extern "efiapi" fn allocate_list(
     });
     // SAFETY: the caller's contract.
     let memory = unsafe { memory_of(nb) };
-    let mapped: usize = memory.iter().map(|(.., length)| *length as usize).sum();
-    let fits_device = mapped <= channel.description.most;
+    // What the list has in front of the data is not transferred.
+    // SAFETY: as above.
+    let fits_device = unsafe { (*nb).DataLength } as usize <= channel.description.most;
     if faults::allocation_fails(CALL) || memory.is_empty() || !fits_device {
         return NDIS_STATUS_RESOURCES;
     }

@@ -9,7 +9,7 @@ use ndis_sys::{
     NET_BUFFER_LIST_CONTEXT,
 };
 
-use super::pool::Piece;
+use super::piece::Piece;
 use super::shadow;
 use crate::ndis::call::{Level, import};
 use crate::verifier;
@@ -37,7 +37,7 @@ pub(crate) unsafe extern "efiapi" fn allocate(
 ) -> NDIS_STATUS {
     const CALL: &str = "NdisAllocateNetBufferListContext";
     import(CALL, Level::UpToDispatch);
-    shadow::with(nbl, CALL, |_| ());
+    shadow::insist_at_hand(nbl, CALL);
     let word = size_of::<usize>() as u16;
     verifier::require(
         91,
@@ -96,6 +96,7 @@ pub(crate) fn new_block(
 pub(crate) unsafe extern "efiapi" fn free(nbl: *mut NET_BUFFER_LIST, size: u16) {
     const CALL: &str = "NdisFreeNetBufferListContext";
     import(CALL, Level::UpToDispatch);
+    shadow::insist_at_hand(nbl, CALL);
     let Some(grant) = shadow::with(nbl, CALL, |record| record.contexts.pop()) else {
         verifier::fatal(
             91,
@@ -123,7 +124,7 @@ pub(crate) unsafe extern "efiapi" fn free(nbl: *mut NET_BUFFER_LIST, size: u16) 
 
 impl Grant {
     /// Frees the memory of a piece that nobody gave back.
-    pub(crate) fn release(self, call: &str) {
+    pub(crate) fn release(self, call: &'static str) {
         if let Some((piece, _)) = self.block {
             piece.release(call);
         }

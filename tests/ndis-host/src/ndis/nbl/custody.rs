@@ -28,6 +28,37 @@ pub(crate) enum Custody {
     },
 }
 
+impl Custody {
+    /// The same hand-over, of an NBL that stands in for the one handed over.
+    pub(crate) fn of_stand_in(&self, seal: Seal) -> Self {
+        let seal = Box::new(seal);
+        match self {
+            Self::Sent {
+                binding,
+                adapter,
+                since_ns,
+                ..
+            } => Self::Sent {
+                binding: *binding,
+                adapter: *adapter,
+                since_ns: *since_ns,
+                seal,
+            },
+            Self::Indicated {
+                adapter,
+                resources,
+                holder,
+                ..
+            } => Self::Indicated {
+                adapter: *adapter,
+                resources: *resources,
+                holder: *holder,
+                seal,
+            },
+        }
+    }
+}
+
 impl fmt::Display for Custody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

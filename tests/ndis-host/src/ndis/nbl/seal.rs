@@ -1,7 +1,11 @@
 //! Seals: what an NBL looked like when it was handed over, to compare with what comes back.
 
-use ndis_sys::{MDL, NET_BUFFER, NET_BUFFER_LIST};
+use ndis_sys::{
+    MDL, MDL_SOURCE_IS_NONPAGED_POOL, NBL_FLAGS_MINIPORT_RESERVED, NBL_FLAGS_NDIS_RESERVED,
+    NBL_FLAGS_PROTOCOL_RESERVED, NDIS_STATUS, NET_BUFFER, NET_BUFFER_LIST,
+};
 
+pub(crate) use super::invariants::check_net_buffers;
 use super::{raw, shadow};
 use crate::verifier;
 
@@ -30,6 +34,9 @@ pub(crate) struct Seal {
     protocol_reserved: [usize; 4],
     miniport_reserved: [usize; 2],
     slots: [usize; 27],
+    flags: u32,
+    hints: u32,
+    status: NDIS_STATUS,
     net_buffers: Vec<NetBufferSeal>,
 }
 
@@ -44,7 +51,9 @@ struct NetBufferSeal {
 #[derive(PartialEq, Eq)]
 struct MdlSeal {
     address: usize,
-    memory: (usize, u32, usize, u32),
+    memory: (u32, usize, u32),
+    /// Size, Process and StartVa, which nobody changes (rule 110).
+    fixed: (i16, usize, usize),
 }
 
 impl Seal {
@@ -69,6 +78,9 @@ impl Seal {
             protocol_reserved: value.ProtocolReserved.map(|word| word.addr()),
             miniport_reserved: value.MiniportReserved.map(|word| word.addr()),
             slots: value.NetBufferListInfo.map(|word| word.addr()),
+            flags: value.Flags,
+            hints: value.NblFlags,
+            status: value.Status,
             // SAFETY: as above.
             net_buffers: unsafe { seal_net_buffers(&net_buffers) },
         }
@@ -85,6 +97,9 @@ impl Seal {
             protocol_reserved: [0; 4],
             miniport_reserved: [0; 2],
             slots: [0; 27],
+            flags: 0,
+            hints: 0,
+            status: 0,
             net_buffers: Vec::new(),
         }
     }
@@ -103,6 +118,7 @@ impl Seal {
         self.verify_chains(&now, nbl, call);
         self.verify_slots(&now, nbl, call);
         self.verify_owned_words(&now, nbl, call);
+        self.verify_flags(&now, nbl, call);
         verifier::require(
             91,
             now.contexts == self.contexts && now.context == self.context,
@@ -116,6 +132,15 @@ impl Seal {
         );
         verifier::require(105, now.parent == self.parent, || {
             format!("{call}: NBL {nbl:p} comes back with another parent")
+        });
+        // SAFETY: as above.
+        let counted = unsafe { (*nbl).ChildRefCount };
+        let children = shadow::with(nbl, call, |record| record.children);
+        verifier::require(105, counted == 0 && children == 0, || {
+            format!(
+                "{call}: NBL {nbl:p} comes back with ChildRefCount {counted} and {children} NBLs \
+                 derived from it"
+            )
         });
     }
 
@@ -138,7 +163,21 @@ impl Seal {
                     then.address, a.0, a.1, a.3, b.0, b.1, b.3
                 )
             });
-            verifier::require(117, now.mdls == then.mdls, || {
+            let fixed = |mdls: &[MdlSeal]| mdls.iter().map(|mdl| mdl.fixed).collect::<Vec<_>>();
+            let same_mdls = now.mdls.len() == then.mdls.len()
+                && now
+                    .mdls
+                    .iter()
+                    .zip(&then.mdls)
+                    .all(|(a, b)| a.address == b.address);
+            let unharmed = !same_mdls || fixed(&now.mdls) == fixed(&then.mdls);
+            verifier::require(110, unharmed, || {
+                format!(
+                    "{call}: NBL {nbl:p} comes back with Size, Process or StartVa of an MDL \
+                     changed"
+                )
+            });
+            verifier::require(117, !unharmed || now.mdls == then.mdls, || {
                 format!("{call}: NBL {nbl:p} comes back with another MDL chain")
             });
         }
@@ -158,6 +197,33 @@ impl Seal {
                 ),
             );
         }
+    }
+
+    /// Rules 101, 104: flags and the status belong to certain roles.
+    fn verify_flags(&self, now: &Self, nbl: *mut NET_BUFFER_LIST, call: &str) {
+        let foreign = match self.direction {
+            Direction::Send => NBL_FLAGS_PROTOCOL_RESERVED | NBL_FLAGS_NDIS_RESERVED,
+            Direction::Receive => NBL_FLAGS_MINIPORT_RESERVED | NBL_FLAGS_NDIS_RESERVED,
+        };
+        verifier::require(104, (now.flags ^ self.flags) & foreign == 0, || {
+            format!(
+                "{call}: NBL {nbl:p} comes back with Flags {:#x}, handed over with {:#x}",
+                now.flags, self.flags
+            )
+        });
+        verifier::require(104, now.hints == self.hints, || {
+            format!(
+                "{call}: NBL {nbl:p} comes back with NblFlags {:#x}, handed over with {:#x}",
+                now.hints, self.hints
+            )
+        });
+        let untouched = self.direction == Direction::Send || now.status == self.status;
+        verifier::require(101, untouched, || {
+            format!(
+                "{call}: Status of NBL {nbl:p} is {:#x}, written above the miniport",
+                now.status
+            )
+        });
     }
 
     /// Words that belong to the one who handed the NBL over.
@@ -227,74 +293,18 @@ unsafe fn seal_mdls(first: *mut MDL) -> Vec<MdlSeal> {
     let seal = |mdl: &*mut MDL| {
         // SAFETY: the caller's contract.
         let value = unsafe { **mdl };
+        let built = value.MdlFlags & MDL_SOURCE_IS_NONPAGED_POOL != 0;
+        // An MDL that is only locked may be mapped meanwhile.
+        let mapped = if built {
+            value.MappedSystemVa.addr()
+        } else {
+            0
+        };
         MdlSeal {
             address: mdl.addr(),
-            memory: (
-                value.StartVa.addr(),
-                value.ByteOffset,
-                value.MappedSystemVa.addr(),
-                value.ByteCount,
-            ),
+            memory: (value.ByteOffset, mapped, value.ByteCount),
+            fixed: (value.Size, value.Process.addr(), value.StartVa.addr()),
         }
     };
     chain.iter().map(seal).collect()
-}
-
-/// Checks the data description of every NET_BUFFER of an NBL at a hand-over (rule 107).
-///
-/// # Safety
-///
-/// `nbl` points to an NBL whose NET_BUFFER and MDL chains are valid.
-pub(crate) unsafe fn check_net_buffers(nbl: *mut NET_BUFFER_LIST, call: &str) {
-    if !verifier::is_thorough() {
-        return;
-    }
-    // SAFETY: the caller's contract.
-    for nb in unsafe { raw::net_buffers(nbl) } {
-        // SAFETY: as above.
-        let fault = unsafe { fault_of(nb) };
-        if let Some(fault) = fault {
-            verifier::breach(
-                107,
-                format!("{call}: NET_BUFFER {nb:p} of NBL {nbl:p}: {fault}"),
-            );
-        }
-    }
-}
-
-/// What is wrong with the data description of a NET_BUFFER.
-///
-/// # Safety
-///
-/// `nb` points to a NET_BUFFER with a valid MDL chain.
-unsafe fn fault_of(nb: *mut NET_BUFFER) -> Option<String> {
-    // SAFETY: the caller's contract.
-    let value = unsafe { *nb };
-    let (offset, length) = (u64::from(value.DataOffset), u64::from(value.DataLength));
-    let mut before = 0u64;
-    let mut current_found = value.CurrentMdl.is_null();
-    // SAFETY: as above.
-    for mdl in unsafe { raw::mdls(value.MdlChain) } {
-        // SAFETY: as above.
-        let count = u64::from(unsafe { (*mdl).ByteCount });
-        if mdl == value.CurrentMdl {
-            current_found = true;
-            let inside = u64::from(value.CurrentMdlOffset);
-            if before + inside != offset {
-                return Some(format!(
-                    "DataOffset {offset}, but the current MDL begins at {before} and the data \
-                     {inside} into it"
-                ));
-            }
-            if inside >= count && length > 0 {
-                return Some(format!("data begins {inside} bytes into an MDL of {count}"));
-            }
-        }
-        before += count;
-    }
-    if !current_found {
-        return Some("CurrentMdl is not in the MDL chain".to_owned());
-    }
-    let end = offset + length;
-    (end > before).then(|| format!("data ends at {end}, the MDL chain at {before}"))
 }
