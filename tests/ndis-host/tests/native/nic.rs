@@ -39,6 +39,14 @@ pub(crate) enum Fault {
     CompleteOidTwice,
 }
 
+/// What the NIC does to a sent NBL before it completes it.
+static MEDDLE: Mutex<Option<fn(*mut NET_BUFFER_LIST)>> = Mutex::new(None);
+
+/// Has the NIC do something to every sent NBL before it completes it.
+pub(crate) fn meddle_with_sends(meddle: fn(*mut NET_BUFFER_LIST)) {
+    *MEDDLE.lock().expect("no panic while it is locked") = Some(meddle);
+}
+
 #[derive(Default)]
 struct State {
     adapter: Option<AdapterHandle>,
@@ -108,6 +116,12 @@ impl Nic {
         }
     }
 
+    /// Indicates an NBL; it comes back to the NIC, which frees it. At or below DISPATCH.
+    pub(crate) fn lend(&self, nbl: *mut NET_BUFFER_LIST) {
+        self.with(|state| state.receives_out += 1);
+        api::indicate(self.adapter(), nbl, 0, 1, 0);
+    }
+
     fn complete(&self, nbl: *mut NET_BUFFER_LIST) {
         let status = match self.fault {
             Fault::CompletePending => NDIS_STATUS_PENDING,
@@ -116,6 +130,10 @@ impl Nic {
         api::set_status(nbl, status);
         if self.fault == Fault::SpoilSlot {
             api::set_info(nbl, 13, 0x77);
+        }
+        let meddle = *MEDDLE.lock().expect("no panic while it is locked");
+        if let Some(meddle) = meddle {
+            meddle(nbl);
         }
         self.with(|state| state.sending.retain(|other| *other != nbl.addr()));
         api::send_complete(self.adapter(), nbl, 0);

@@ -26,6 +26,14 @@ pub(crate) enum Fault {
     KeepOpen,
 }
 
+/// What the protocol does to a received NBL before it returns it.
+static MEDDLE: Mutex<Option<fn(*mut NET_BUFFER_LIST)>> = Mutex::new(None);
+
+/// Has the protocol do something to every NBL that it is lent, before it returns it.
+pub(crate) fn meddle_with_receives(meddle: fn(*mut NET_BUFFER_LIST)) {
+    *MEDDLE.lock().expect("no panic while it is locked") = Some(meddle);
+}
+
 #[derive(Default)]
 struct State {
     binding: Option<BindingHandle>,
@@ -151,6 +159,10 @@ impl Protocol for &'static Stack {
         for nbl in &nbls {
             let frames = api::read_frames(*nbl);
             self.with(|state| state.received.extend(frames));
+        }
+        let meddle = *MEDDLE.lock().expect("no panic while it is locked");
+        if let Some(meddle) = meddle {
+            nbls.iter().for_each(|nbl| meddle(*nbl));
         }
         let (list, binding) = (api::chain(&nbls), self.binding());
         match self.fault {

@@ -33,6 +33,7 @@ mod power;
 mod protocol;
 mod receive;
 mod send;
+mod services;
 mod states;
 mod status;
 mod sweeps;
