@@ -106,6 +106,8 @@ pub(crate) const CALLBACKS: &[(&str, &str)] = &[
     ("KSYNCHRONIZE_ROUTINE", "wdm.h, but not in the tables"),
     ("KIPI_BROADCAST_WORKER", "wdm.h, but not in the tables"),
     ("KSTART_ROUTINE", "wdm.h, but not in the tables"),
+    ("IFP_QUERY_OBJECT", "ndis.h, but not in the tables"),
+    ("IFP_SET_OBJECT", "ndis.h, but not in the tables"),
     ("NET_BUFFER_ALLOCATE_MDL", "ndis.h, but not in the tables"),
     ("NET_BUFFER_FREE_MDL", "ndis.h, but not in the tables"),
 ];

@@ -122,6 +122,8 @@ const INTEGERS: &[(&str, Kind, usize)] = &[
 /// Pointer typedefs whose target is in none of the tables.
 const POINTERS: &[&str] = &[
     "HANDLE",
+    "IFP_QUERY_OBJECT",
+    "IFP_SET_OBJECT",
     "NDIS_HANDLE",
     "NET_BUFFER_ALLOCATE_MDL_HANDLER",
     "NET_BUFFER_FREE_MDL_HANDLER",

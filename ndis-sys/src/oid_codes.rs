@@ -340,3 +340,33 @@ pub const OID_PM_REMOVE_PROTOCOL_OFFLOAD: NDIS_OID = 0xfd01_010f;
 
 /// Protocols that are answered in sleep.
 pub const OID_PM_PROTOCOL_OFFLOAD_LIST: NDIS_OID = 0xfd01_0110;
+
+/// Frees a receive queue.
+pub const OID_RECEIVE_FILTER_FREE_QUEUE: NDIS_OID = 0x0001_0224;
+
+/// Removes a receive filter.
+pub const OID_RECEIVE_FILTER_CLEAR_FILTER: NDIS_OID = 0x0001_0228;
+
+/// Removes a NIC switch.
+pub const OID_NIC_SWITCH_DELETE_SWITCH: NDIS_OID = 0x0001_0239;
+
+/// Frees a VF.
+pub const OID_NIC_SWITCH_FREE_VF: NDIS_OID = 0x0001_0246;
+
+/// Moves entries of the RSS table; a synchronous request.
+pub const OID_GEN_RSS_SET_INDIRECTION_TABLE_ENTRIES: NDIS_OID = 0x0001_02c0;
+
+/// Releases a tunnel interface.
+pub const OID_TUNNEL_INTERFACE_RELEASE_OID: NDIS_OID = 0x0f01_0107;
+
+/// Adds a security association; a direct request.
+pub const OID_TCP_TASK_IPSEC_OFFLOAD_V2_ADD_SA: NDIS_OID = 0xfc03_0202;
+
+/// Removes a security association; a direct request.
+pub const OID_TCP_TASK_IPSEC_OFFLOAD_V2_DELETE_SA: NDIS_OID = 0xfc03_0203;
+
+/// Changes a security association; a direct request.
+pub const OID_TCP_TASK_IPSEC_OFFLOAD_V2_UPDATE_SA: NDIS_OID = 0xfc03_0204;
+
+/// Adds a security association, second form; a direct request.
+pub const OID_TCP_TASK_IPSEC_OFFLOAD_V2_ADD_SA_EX: NDIS_OID = 0xfc03_0205;

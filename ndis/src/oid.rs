@@ -93,11 +93,14 @@ impl Request<'_> {
     pub fn read<const N: usize>(&mut self) -> Result<[u8; N], NDIS_STATUS> {
         match self.input().first_chunk::<N>() {
             Some(bytes) => Ok(*bytes),
-            None => {
-                self.information_mut().BytesNeeded = N as u32;
-                Err(sys::NDIS_STATUS_INVALID_LENGTH)
-            }
+            None => Err(self.wrong_length(N)),
         }
+    }
+
+    /// Refuses a set whose length is wrong, and says which one is right.
+    pub fn wrong_length(&mut self, right: usize) -> NDIS_STATUS {
+        self.information_mut().BytesNeeded = u32::try_from(right).unwrap_or(u32::MAX);
+        sys::NDIS_STATUS_INVALID_LENGTH
     }
 
     /// Says how many bytes of a set were used.

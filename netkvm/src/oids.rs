@@ -238,7 +238,8 @@ fn set_lookahead(adapter: &Adapter, request: &mut Request<'_>) -> Result<(), NDI
 fn set_multicast_list(adapter: &Adapter, request: &mut Request<'_>) -> Result<(), NDIS_STATUS> {
     let (addresses, rest) = request.input().as_chunks::<6>();
     if !rest.is_empty() {
-        return Err(sys::NDIS_STATUS_INVALID_LENGTH);
+        let whole = request.input().len().next_multiple_of(6);
+        return Err(request.wrong_length(whole));
     }
     if addresses.len() > MAX_MULTICAST {
         return Err(sys::NDIS_STATUS_MULTICAST_FULL);
@@ -270,7 +271,7 @@ fn set_addresses(adapter: &Adapter, request: &mut Request<'_>) -> Result<(), NDI
     const IPV6: u16 = sys::NDIS_PROTOCOL_ID_IP6 as u16;
     let input = request.input();
     let (Some(count), Some(kind)) = (read_u32(input, 0), read_u16(input, 4)) else {
-        return Err(sys::NDIS_STATUS_INVALID_LENGTH);
+        return Err(request.wrong_length(LIST_HEADER));
     };
     let mut found = [Address::V4([0; 4]); crate::adapter::MAX_ADDRESSES];
     let mut len = 0usize;
@@ -279,12 +280,12 @@ fn set_addresses(adapter: &Adapter, request: &mut Request<'_>) -> Result<(), NDI
         let (Some(bytes), Some(kind)) =
             (read_u16(input, at), read_u16(input, at.saturating_add(2)))
         else {
-            return Err(sys::NDIS_STATUS_INVALID_LENGTH);
+            return Err(request.wrong_length(at.saturating_add(ADDRESS_HEADER)));
         };
         let start = at.saturating_add(ADDRESS_HEADER);
         let end = start.saturating_add(usize::from(bytes));
         let Some(address) = input.get(start..end) else {
-            return Err(sys::NDIS_STATUS_INVALID_LENGTH);
+            return Err(request.wrong_length(end));
         };
         // NETWORK_ADDRESS_IP: port, IPv4 address, eight bytes of zero. NETWORK_ADDRESS_IP6: port,
         // flow, address, scope.

@@ -79,6 +79,12 @@ pub(crate) enum Callback {
     SendComplete,
     Status,
     OidComplete,
+    DirectOidRequest,
+    CancelDirectOid,
+    SynchronousOidRequest,
+    DirectOidComplete,
+    IfQuery,
+    IfSet,
     /// A routine that the kernel calls.
     Kernel(KernelCallback),
     AllocateMdl,
@@ -109,6 +115,10 @@ impl Callback {
             | Self::SendComplete
             | Self::Status
             | Self::OidComplete
+            | Self::DirectOidRequest
+            | Self::CancelDirectOid
+            | Self::SynchronousOidRequest
+            | Self::DirectOidComplete
             | Self::AllocateMdl
             | Self::FreeMdl => Entry::UpToDispatch,
             Self::Kernel(kernel) => match kernel.level() {
@@ -168,6 +178,12 @@ impl Callback {
             Self::SendComplete => "ProtocolSendNetBufferListsComplete",
             Self::Status => "ProtocolStatusEx",
             Self::OidComplete => "ProtocolOidRequestComplete",
+            Self::DirectOidRequest => "MiniportDirectOidRequest",
+            Self::CancelDirectOid => "MiniportCancelDirectOidRequest",
+            Self::SynchronousOidRequest => "MiniportSynchronousOidRequest",
+            Self::DirectOidComplete => "ProtocolDirectOidRequestComplete",
+            Self::IfQuery => "ProviderQueryObject",
+            Self::IfSet => "ProviderSetObject",
             Self::Kernel(kernel) => kernel.name(),
             Self::AllocateMdl => "NetAllocateMdl",
             Self::FreeMdl => "NetFreeMdl",

@@ -1,12 +1,12 @@
 //! The export table of ndis.sys.
 
 use super::adapter::{attributes, flow};
-use super::bindings::{bind, events as pnp_events, open};
+use super::bindings::{self, bind, events as pnp_events, open};
 use super::nbl;
-use super::oid::{miniport, submit};
+use super::oid::{self, miniport, submit};
 use super::{
-    compat, config, control_device, drivers, files, hardware_exports, processors, protocols,
-    receive, remove, send, services, status,
+    compat, config, control_device, drivers, files, hardware_exports, interfaces, processors,
+    protocols, receive, remove, send, services, status,
 };
 
 /// The exports: name and address.
@@ -23,6 +23,9 @@ pub fn exports() -> Vec<(&'static str, usize)> {
         compat::exports(),
         processors::exports(),
         services::table(),
+        oid::exports::exports(),
+        bindings::exports::exports(),
+        interfaces::exports::exports(),
     ];
     parts.concat()
 }

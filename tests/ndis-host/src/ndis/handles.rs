@@ -38,6 +38,7 @@ pub(crate) enum Kind {
     File,
     SharedMemory,
     Log,
+    InterfaceProvider,
 }
 
 impl Kind {
@@ -61,6 +62,7 @@ impl Kind {
             Self::File => 219,
             Self::SharedMemory => 154,
             Self::Log => 63,
+            Self::InterfaceProvider => 14,
         }
     }
 }
@@ -109,6 +111,16 @@ pub(crate) fn resolve<T: Object>(handle: NDIS_HANDLE, call: &str) -> &'static T 
     find(number(handle)).unwrap_or_else(|why| {
         verifier::fatal(
             T::KIND.rule(),
+            format!("{call}: {:?} handle {handle:p} {why}", T::KIND),
+        )
+    })
+}
+
+/// As [`resolve`], with the rule of the call instead of the kind's.
+pub(crate) fn resolve_for<T: Object>(rule: u16, handle: NDIS_HANDLE, call: &str) -> &'static T {
+    find(number(handle)).unwrap_or_else(|why| {
+        verifier::fatal(
+            rule,
             format!("{call}: {:?} handle {handle:p} {why}", T::KIND),
         )
     })

@@ -139,6 +139,42 @@ impl Miniport for ImageMiniport {
         }
     }
 
+    fn has_direct_oids(&self) -> bool {
+        self.handlers()
+            .is_some_and(|h| h.DirectOidRequestHandler.is_some())
+    }
+
+    fn direct_oid_request(&self, request: OidRequestRef) -> NDIS_STATUS {
+        let Some(oid_request) = self.handlers().and_then(|h| h.DirectOidRequestHandler) else {
+            return NDIS_STATUS_NOT_SUPPORTED;
+        };
+        // SAFETY: see above.
+        unsafe { oid_request(self.context(), request.0) }
+    }
+
+    fn cancel_direct_oid(&self, request_id: usize) {
+        if let Some(cancel) = self
+            .handlers()
+            .and_then(|h| h.CancelDirectOidRequestHandler)
+        {
+            // SAFETY: see above.
+            unsafe { cancel(self.context(), std::ptr::without_provenance_mut(request_id)) }
+        }
+    }
+
+    fn has_synchronous_oids(&self) -> bool {
+        self.handlers()
+            .is_some_and(|h| h.SynchronousOidRequestHandler.is_some())
+    }
+
+    fn synchronous_oid_request(&self, request: OidRequestRef) -> NDIS_STATUS {
+        let Some(oid_request) = self.handlers().and_then(|h| h.SynchronousOidRequestHandler) else {
+            return NDIS_STATUS_NOT_SUPPORTED;
+        };
+        // SAFETY: see above.
+        unsafe { oid_request(self.context(), request.0) }
+    }
+
     fn pnp_event(&self, event: &NET_DEVICE_PNP_EVENT) {
         if let Some(notify) = self.handlers().and_then(|h| h.DevicePnPEventNotifyHandler) {
             let context = self.context();

@@ -110,6 +110,17 @@ impl Protocol for ImageProtocol {
         }
     }
 
+    fn has_direct_oids(&self) -> bool {
+        self.handlers.DirectOidRequestCompleteHandler.is_some()
+    }
+
+    fn direct_oid_complete(&self, binding: usize, request: OidRequestRef, status: NDIS_STATUS) {
+        if let Some(handler) = self.handlers.DirectOidRequestCompleteHandler {
+            // SAFETY: see above.
+            unsafe { handler(raw(binding), request.0, status) }
+        }
+    }
+
     fn open_complete(&self, binding: usize, status: NDIS_STATUS) {
         if let Some(handler) = self.handlers.OpenAdapterCompleteHandlerEx {
             // SAFETY: see above.

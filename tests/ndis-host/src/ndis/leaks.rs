@@ -2,6 +2,7 @@
 
 use super::modules::{self, ModuleId};
 use super::nbl::{mdl, net_buffer, piece, pool};
+use super::oid::clone;
 use super::{
     config, control_device, drivers, generic_objects, memory_calls, protocols, rw_locks, timers,
     work_items,
@@ -52,6 +53,7 @@ pub(crate) fn report(module: ModuleId, driver_object: usize) {
         generic_objects::leaks_of_module(module),
         etw_leaks(module),
         io::leaks_of(driver_object, &modules::name(module)),
+        clone::leaks_of(module),
     ]
     .concat();
     verifier::require(14, left.is_empty(), || {

@@ -11,8 +11,8 @@
 use ndis_sys::{
     NDIS_BIND_PARAMETERS, NDIS_HALT_ACTION, NDIS_MINIPORT_INIT_PARAMETERS,
     NDIS_MINIPORT_PAUSE_PARAMETERS, NDIS_MINIPORT_RESTART_PARAMETERS, NDIS_SHUTDOWN_ACTION,
-    NDIS_STATUS, NDIS_STATUS_INDICATION, NET_BUFFER_LIST, NET_DEVICE_PNP_EVENT,
-    NET_PNP_EVENT_NOTIFICATION,
+    NDIS_STATUS, NDIS_STATUS_INDICATION, NDIS_STATUS_NOT_SUPPORTED, NET_BUFFER_LIST,
+    NET_DEVICE_PNP_EVENT, NET_PNP_EVENT_NOTIFICATION,
 };
 
 pub use super::oid::request_ref::OidRequestRef;
@@ -70,6 +70,29 @@ pub trait Miniport: Send + Sync {
     /// MiniportCancelOidRequest, at or below DISPATCH.
     fn cancel_oid(&self, request_id: usize);
 
+    /// Whether the two handlers of direct OID requests are registered.
+    fn has_direct_oids(&self) -> bool {
+        false
+    }
+
+    /// MiniportDirectOidRequest, at or below DISPATCH, several at a time.
+    fn direct_oid_request(&self, _request: OidRequestRef) -> NDIS_STATUS {
+        NDIS_STATUS_NOT_SUPPORTED
+    }
+
+    /// MiniportCancelDirectOidRequest, at or below DISPATCH.
+    fn cancel_direct_oid(&self, _request_id: usize) {}
+
+    /// Whether the handler of synchronous OID requests is registered.
+    fn has_synchronous_oids(&self) -> bool {
+        false
+    }
+
+    /// MiniportSynchronousOidRequest, at or below DISPATCH, several at a time.
+    fn synchronous_oid_request(&self, _request: OidRequestRef) -> NDIS_STATUS {
+        NDIS_STATUS_NOT_SUPPORTED
+    }
+
     /// MiniportDevicePnPEventNotify, at PASSIVE.
     fn pnp_event(&self, event: &NET_DEVICE_PNP_EVENT);
 
@@ -110,6 +133,14 @@ pub trait Protocol: Send + Sync {
 
     /// ProtocolOidRequestComplete, at or below DISPATCH.
     fn oid_complete(&self, _binding: usize, _request: OidRequestRef, _status: NDIS_STATUS) {}
+
+    /// Whether ProtocolDirectOidRequestComplete is registered.
+    fn has_direct_oids(&self) -> bool {
+        true
+    }
+
+    /// ProtocolDirectOidRequestComplete, at or below DISPATCH.
+    fn direct_oid_complete(&self, _binding: usize, _request: OidRequestRef, _status: NDIS_STATUS) {}
 
     /// ProtocolOpenAdapterCompleteEx, at PASSIVE.
     fn open_complete(&self, _binding: usize, _status: NDIS_STATUS) {}

@@ -1,21 +1,24 @@
 //! Status indications: judged, followed (link state), and passed to the bindings.
 
 use ndis_sys::{
-    MediaConnectStateConnected, MediaConnectStateDisconnected, NDIS_HANDLE,
-    NDIS_LINK_SPEED_UNKNOWN, NDIS_LINK_STATE, NDIS_OBJECT_HEADER,
-    NDIS_OBJECT_TYPE_STATUS_INDICATION, NDIS_SIZEOF_LINK_STATE_REVISION_1,
+    MediaConnectStateConnected, MediaConnectStateDisconnected, NDIS_HANDLE, NDIS_LINK_STATE,
+    NDIS_OBJECT_HEADER, NDIS_OBJECT_TYPE_STATUS_INDICATION, NDIS_SIZEOF_LINK_STATE_REVISION_1,
     NDIS_SIZEOF_STATUS_INDICATION_REVISION_1, NDIS_STATUS, NDIS_STATUS_INDICATION,
-    NDIS_STATUS_LINK_STATE, NDIS_STATUS_MEDIA_CONNECT, NDIS_STATUS_MEDIA_DISCONNECT,
-    NDIS_STATUS_RESET_END, NDIS_STATUS_RESET_START, NDIS_STATUS_TASK_OFFLOAD_CURRENT_CONFIG,
+    NDIS_STATUS_LINK_SPEED_CHANGE, NDIS_STATUS_LINK_STATE, NDIS_STATUS_MEDIA_CONNECT,
+    NDIS_STATUS_MEDIA_DISCONNECT, NDIS_STATUS_RESET_END, NDIS_STATUS_RESET_START,
+    NDIS_STATUS_TASK_OFFLOAD_CURRENT_CONFIG,
 };
 
 use crate::ndis::adapter::lend::lend;
 use crate::ndis::adapter::{self, Adapter, AdapterState, attributes};
 use crate::ndis::bindings::BindingState;
 use crate::ndis::call::{Callback, Level, callback, import};
-use crate::ndis::{handles, header, oid};
+use crate::ndis::{handles, header, oid, status_checks};
 use crate::sched;
 use crate::verifier;
+
+/// How often a status that nobody knows follows one that was indicated.
+const UNKNOWN_ONE_IN: u64 = 8;
 
 /// The link as the miniport last told it.
 #[derive(Clone, Debug, Default)]
@@ -90,15 +93,20 @@ pub(crate) unsafe extern "efiapi" fn indicate(
     // SAFETY: as above; `check` insisted on the size that the code needs.
     unsafe { follow(CALL, adapter, &given) };
     if !given.DestinationHandle.is_null() {
-        let known = oid::is_indication_awaited(adapter, given.DestinationHandle.addr() as u64);
-        verifier::require(186, known, || {
-            format!(
-                "{CALL}: DestinationHandle {:p} is of no OID request",
-                given.DestinationHandle
-            )
+        let handle = given.DestinationHandle.addr() as u64;
+        let awaited = oid::take_awaited(adapter, handle);
+        verifier::require(186, awaited.is_some(), || {
+            format!("{CALL}: DestinationHandle {handle:#x} is of no OID request that waits for it")
+        });
+        let id = given.RequestId.addr();
+        verifier::require(186, awaited.is_none_or(|awaited| awaited == id), || {
+            format!("{CALL}: RequestId {id:#x} is not that of the OID request")
         });
     }
     pass_on(adapter, given);
+    if sched::chance(UNKNOWN_ONE_IN) {
+        indicate_unknown(adapter);
+    }
 }
 
 fn check(call: &str, adapter: &'static Adapter, given: &NDIS_STATUS_INDICATION) {
@@ -116,6 +124,9 @@ fn check(call: &str, adapter: &'static Adapter, given: &NDIS_STATUS_INDICATION) 
             "{call}: SourceHandle {source:#x} is not that of {}",
             adapter.name
         )
+    });
+    verifier::require(184, given.PortNumber == 0, || {
+        format!("{call}: there is no port {}", given.PortNumber)
     });
     let has_buffer = !given.StatusBuffer.is_null() || given.StatusBufferSize == 0;
     verifier::insist(185, has_buffer, || {
@@ -139,7 +150,12 @@ fn check(call: &str, adapter: &'static Adapter, given: &NDIS_STATUS_INDICATION) 
     verifier::require(72, !by_ndis, || {
         format!("{call}: NDIS itself indicates {code:#x}")
     });
-    let old = [NDIS_STATUS_MEDIA_CONNECT, NDIS_STATUS_MEDIA_DISCONNECT].contains(&code);
+    let old = [
+        NDIS_STATUS_MEDIA_CONNECT,
+        NDIS_STATUS_MEDIA_DISCONNECT,
+        NDIS_STATUS_LINK_SPEED_CHANGE,
+    ]
+    .contains(&code);
     verifier::require(191, !old, || {
         format!("{call}: status {code:#x} is of NDIS 5")
     });
@@ -187,34 +203,19 @@ unsafe fn follow(call: &str, adapter: &'static Adapter, given: &NDIS_STATUS_INDI
             });
             // SAFETY: the caller's contract; the header is there.
             let config = unsafe { attributes::copy_capabilities(given.StatusBuffer.cast()) };
-            verifier::require(189, config.is_some(), || format!("{call}: no NDIS_OFFLOAD"));
-            adapter
-                .state
-                .with(|state| state.declared.offload_default = config);
+            status_checks::offload(call, adapter, config.as_deref());
+            adapter.state.with(|state| {
+                state.declared.offload_default = config;
+                state.offload_configs += 1;
+            });
         }
-        _ => {}
+        // SAFETY: the caller's contract.
+        _ => unsafe { status_checks::payload(call, given) },
     }
 }
 
 fn change_link(call: &str, adapter: &'static Adapter, state: &NDIS_LINK_STATE) {
-    let speeds = (state.XmitLinkSpeed, state.RcvLinkSpeed);
-    match state.MediaConnectState {
-        MediaConnectStateConnected => {
-            verifier::require(188, speeds.0 > 0 && speeds.1 > 0, || {
-                format!("{call}: {} connected with speeds {speeds:?}", adapter.name)
-            });
-        }
-        MediaConnectStateDisconnected => {
-            let unknown = (NDIS_LINK_SPEED_UNKNOWN, NDIS_LINK_SPEED_UNKNOWN);
-            verifier::require(188, speeds == unknown, || {
-                format!(
-                    "{call}: {} disconnected with speeds {speeds:?}",
-                    adapter.name
-                )
-            });
-        }
-        _ => {}
-    }
+    status_checks::link(call, adapter, state);
     let repeated = adapter.state.with(|inner| inner.link.change(state));
     if repeated {
         verifier::advice(
@@ -227,6 +228,16 @@ fn change_link(call: &str, adapter: &'static Adapter, state: &NDIS_LINK_STATE) {
         adapter.name,
         adapter.state.with(|s| s.link.is_up())
     ));
+}
+
+/// Indicates a status that no protocol knows: it has to be ignored (rule 193).
+/// IRQL <= DISPATCH_LEVEL.
+pub(crate) fn indicate_unknown(adapter: &'static Adapter) {
+    /// Informational, of a facility that nobody has.
+    const UNKNOWN: NDIS_STATUS = 0x4fff_0000;
+    let code = UNKNOWN | sched::random_below(0x1_0000) as NDIS_STATUS;
+    let mut data = vec![0xa5; sched::random_below(64) as usize];
+    pass_on(adapter, build(adapter, code, &mut data));
 }
 
 /// Passes an indication to every binding whose open has completed.

@@ -5,7 +5,8 @@ use ndis_sys::{
     NDIS_STATUS_FAILURE, NDIS_STATUS_SUCCESS, NdisDevicePnPEventQueryRemoved,
     NdisDevicePnPEventQueryStopped, NdisDevicePnPEventSurpriseRemoved, NdisHaltDeviceDisabled,
     NdisHaltDeviceFailed, NdisHaltDeviceStopped, NdisHaltDeviceSurpriseRemoved,
-    NdisShutdownBugCheck, NdisShutdownPowerOff, NetEventQueryRemoveDevice,
+    NdisShutdownBugCheck, NdisShutdownPowerOff, NetEventCancelRemoveDevice,
+    NetEventQueryRemoveDevice,
 };
 
 use super::added;
@@ -120,6 +121,22 @@ fn query_remove(adapter: &'static Adapter) {
                 binding.describe()
             ));
         }
+    }
+}
+
+/// Asks whether a device may be removed, and lets it stay (2.6): QueryRemoveDevice, then
+/// CancelRemoveDevice. PASSIVE.
+pub fn query_and_cancel_removal(device: DeviceId) {
+    binder::settle();
+    let Some(adapter) = devices::get(device).adapter() else {
+        return;
+    };
+    let _stack = adapter.own_stack();
+    adapter.notify(NdisDevicePnPEventQueryRemoved);
+    query_remove(adapter);
+    for binding in adapter.bindings() {
+        let (code, none) = (NetEventCancelRemoveDevice, std::ptr::null_mut());
+        events::deliver(binding.protocol, Some(binding), code, none, 0);
     }
 }
 

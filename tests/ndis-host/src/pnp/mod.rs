@@ -31,8 +31,8 @@ pub use drivers::{
     DriverId, driver_range, load_driver, load_driver_file, load_linked_driver, unload_driver,
 };
 pub use life::{
-    bugcheck_all, disable_device, enable_device, pause_stack, remove_device, restart_stack,
-    shut_down_all, start_device, stop_device, surprise_remove_device,
+    bugcheck_all, disable_device, enable_device, pause_stack, query_and_cancel_removal,
+    remove_device, restart_stack, shut_down_all, start_device, stop_device, surprise_remove_device,
 };
 pub use native::{add_native_device, add_root_device};
 pub use pci::{add_pci_device, limit_messages};

@@ -18,6 +18,7 @@ mod bench;
 mod buffers;
 mod configuration;
 mod control_device;
+mod desk;
 mod dma;
 mod edge;
 mod headers;

@@ -212,6 +212,12 @@ impl TcpIp {
         api::oid_query(binding, oid, buffer)
     }
 
+    /// The binding to the adapter, while there is one.
+    #[must_use]
+    pub fn binding(&self) -> Option<BindingHandle> {
+        lock(&self.edge).binding
+    }
+
     /// Ends the worker and frees the pool. At PASSIVE, with no binding left.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);

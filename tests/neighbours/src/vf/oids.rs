@@ -8,18 +8,16 @@ use ndis_sys::{
     NDIS_OBJECT_HEADER, NDIS_OBJECT_TYPE_DEFAULT, NDIS_PACKET_TYPE_ALL_MULTICAST,
     NDIS_PACKET_TYPE_BROADCAST, NDIS_PACKET_TYPE_DIRECTED, NDIS_PACKET_TYPE_MULTICAST,
     NDIS_PACKET_TYPE_PROMISCUOUS, NDIS_SIZEOF_INTERRUPT_MODERATION_PARAMETERS_REVISION_1,
-    NDIS_SIZEOF_STATISTICS_INFO_REVISION_1, NDIS_STATISTICS_FLAGS_VALID_BYTES_RCV,
-    NDIS_STATISTICS_FLAGS_VALID_BYTES_XMIT, NDIS_STATISTICS_FLAGS_VALID_DIRECTED_FRAMES_RCV,
-    NDIS_STATISTICS_FLAGS_VALID_DIRECTED_FRAMES_XMIT, NDIS_STATISTICS_INFO,
-    NDIS_STATISTICS_INFO_REVISION_1, NDIS_STATUS, NDIS_STATUS_FAILURE, NDIS_STATUS_INVALID_DATA,
-    NDIS_STATUS_INVALID_LENGTH, NDIS_STATUS_MULTICAST_FULL, NDIS_STATUS_NOT_SUPPORTED,
-    NDIS_STATUS_SUCCESS, NdisInterruptModerationNotSupported, OID_802_3_CURRENT_ADDRESS,
-    OID_802_3_MAXIMUM_LIST_SIZE, OID_802_3_MULTICAST_LIST, OID_802_3_PERMANENT_ADDRESS,
-    OID_GEN_CURRENT_LOOKAHEAD, OID_GEN_CURRENT_PACKET_FILTER, OID_GEN_INTERRUPT_MODERATION,
-    OID_GEN_MAXIMUM_TOTAL_SIZE, OID_GEN_RCV_OK, OID_GEN_RECEIVE_BLOCK_SIZE,
-    OID_GEN_RECEIVE_BUFFER_SPACE, OID_GEN_STATISTICS, OID_GEN_TRANSMIT_BLOCK_SIZE,
-    OID_GEN_TRANSMIT_BUFFER_SPACE, OID_GEN_VENDOR_DESCRIPTION, OID_GEN_VENDOR_DRIVER_VERSION,
-    OID_GEN_VENDOR_ID, OID_GEN_XMIT_OK, Zeroed,
+    NDIS_SIZEOF_STATISTICS_INFO_REVISION_1, NDIS_STATISTICS_INFO, NDIS_STATISTICS_INFO_REVISION_1,
+    NDIS_STATUS, NDIS_STATUS_FAILURE, NDIS_STATUS_INVALID_DATA, NDIS_STATUS_INVALID_LENGTH,
+    NDIS_STATUS_MULTICAST_FULL, NDIS_STATUS_NOT_SUPPORTED, NDIS_STATUS_SUCCESS,
+    NdisInterruptModerationNotSupported, NdisRequestQueryInformation, NdisRequestQueryStatistics,
+    OID_802_3_CURRENT_ADDRESS, OID_802_3_MAXIMUM_LIST_SIZE, OID_802_3_MULTICAST_LIST,
+    OID_802_3_PERMANENT_ADDRESS, OID_GEN_CURRENT_LOOKAHEAD, OID_GEN_CURRENT_PACKET_FILTER,
+    OID_GEN_INTERRUPT_MODERATION, OID_GEN_MAXIMUM_TOTAL_SIZE, OID_GEN_RCV_OK,
+    OID_GEN_RECEIVE_BLOCK_SIZE, OID_GEN_RECEIVE_BUFFER_SPACE, OID_GEN_STATISTICS,
+    OID_GEN_TRANSMIT_BLOCK_SIZE, OID_GEN_TRANSMIT_BUFFER_SPACE, OID_GEN_VENDOR_DESCRIPTION,
+    OID_GEN_VENDOR_DRIVER_VERSION, OID_GEN_VENDOR_ID, OID_GEN_XMIT_OK, Zeroed,
 };
 
 use super::{State, Vf};
@@ -34,6 +32,8 @@ const BUFFERS: u32 = 512;
 const VENDOR_ID: u32 = 0x00ff_ffff;
 const VENDOR: &[u8] = b"Virtual function\0";
 const DRIVER_VERSION: u32 = 0x0001_0000;
+/// The NDIS_STATISTICS_FLAGS_VALID_ bits of all counters in NDIS_STATISTICS_INFO.
+const EVERY_COUNTER: u32 = 0x003f_87ff;
 
 impl Vf {
     /// MiniportOidRequest, served at once.
@@ -42,7 +42,11 @@ impl Vf {
             self.control.count(|c| c.requests_refused += 1);
             return NDIS_STATUS_FAILURE;
         }
+        let queries = [NdisRequestQueryInformation, NdisRequestQueryStatistics];
         match request.kind() {
+            OidKind::Query if !queries.contains(&request.request_type()) => {
+                NDIS_STATUS_NOT_SUPPORTED
+            }
             OidKind::Query => self.answer(request),
             OidKind::Set => self.set(request),
             OidKind::Method => NDIS_STATUS_NOT_SUPPORTED,
@@ -65,17 +69,13 @@ impl Vf {
             OID_GEN_VENDOR_ID => word(VENDOR_ID),
             OID_GEN_VENDOR_DESCRIPTION => VENDOR.to_vec(),
             OID_GEN_VENDOR_DRIVER_VERSION => word(DRIVER_VERSION),
-            OID_GEN_XMIT_OK => hardware.counters().tx_frames.to_le_bytes().to_vec(),
-            OID_GEN_RCV_OK => hardware.counters().rx_frames.to_le_bytes().to_vec(),
+            OID_GEN_XMIT_OK => return fits(request.write_counter(hardware.counters().tx_frames)),
+            OID_GEN_RCV_OK => return fits(request.write_counter(hardware.counters().rx_frames)),
             OID_GEN_STATISTICS => self.statistics(),
             OID_GEN_INTERRUPT_MODERATION => interrupt_moderation(),
             _ => return NDIS_STATUS_NOT_SUPPORTED,
         };
-        if request.write(&data) {
-            NDIS_STATUS_SUCCESS
-        } else {
-            NDIS_STATUS_INVALID_LENGTH
-        }
+        fits(request.write(&data))
     }
 
     fn statistics(&self) -> Vec<u8> {
@@ -86,11 +86,11 @@ impl Vf {
             Revision: NDIS_STATISTICS_INFO_REVISION_1,
             Size: NDIS_SIZEOF_STATISTICS_INFO_REVISION_1,
         };
-        info.SupportedStatistics = NDIS_STATISTICS_FLAGS_VALID_BYTES_RCV
-            | NDIS_STATISTICS_FLAGS_VALID_BYTES_XMIT
-            | NDIS_STATISTICS_FLAGS_VALID_DIRECTED_FRAMES_RCV
-            | NDIS_STATISTICS_FLAGS_VALID_DIRECTED_FRAMES_XMIT;
+        info.SupportedStatistics = EVERY_COUNTER;
+        // The hardware does not look at addresses: every frame counts as directed.
         info.ifHCInOctets = counters.rx_bytes;
+        info.ifHCInUcastOctets = counters.rx_bytes;
+        info.ifHCOutUcastOctets = counters.tx_bytes;
         info.ifHCInUcastPkts = counters.rx_frames;
         info.ifHCOutOctets = counters.tx_bytes;
         info.ifHCOutUcastPkts = counters.tx_frames;
@@ -100,9 +100,9 @@ impl Vf {
     fn set(&self, request: OidRequestRef) -> NDIS_STATUS {
         let input = request.input();
         let outcome = match request.oid() {
-            OID_GEN_CURRENT_PACKET_FILTER => self.set_word(input, |state| &mut state.filter),
-            OID_GEN_CURRENT_LOOKAHEAD => self.set_word(input, |state| &mut state.lookahead),
-            OID_802_3_MULTICAST_LIST => self.set_multicast(input),
+            OID_GEN_CURRENT_PACKET_FILTER => self.set_word(request, |state| &mut state.filter),
+            OID_GEN_CURRENT_LOOKAHEAD => self.set_word(request, |state| &mut state.lookahead),
+            OID_802_3_MULTICAST_LIST => self.set_multicast(request),
             OID_GEN_INTERRUPT_MODERATION => Err(NDIS_STATUS_INVALID_DATA),
             _ => Err(NDIS_STATUS_NOT_SUPPORTED),
         };
@@ -116,18 +116,21 @@ impl Vf {
 
     fn set_word(
         &self,
-        input: &[u8],
+        request: OidRequestRef,
         place: impl FnOnce(&mut State) -> &mut u32,
     ) -> Result<(), NDIS_STATUS> {
-        let word = input.first_chunk().ok_or(NDIS_STATUS_INVALID_LENGTH)?;
+        let Some(word) = request.input().first_chunk() else {
+            return Err(wrong_length(request, 4));
+        };
         *place(&mut lock(&self.state)) = u32::from_le_bytes(*word);
         Ok(())
     }
 
-    fn set_multicast(&self, input: &[u8]) -> Result<(), NDIS_STATUS> {
-        let (addresses, rest) = input.as_chunks::<6>();
+    fn set_multicast(&self, request: OidRequestRef) -> Result<(), NDIS_STATUS> {
+        let (addresses, rest) = request.input().as_chunks::<6>();
         if !rest.is_empty() {
-            return Err(NDIS_STATUS_INVALID_LENGTH);
+            let whole = request.input().len().next_multiple_of(6);
+            return Err(wrong_length(request, whole));
         }
         if addresses.len() > MULTICAST_SLOTS as usize {
             return Err(NDIS_STATUS_MULTICAST_FULL);
@@ -162,6 +165,21 @@ fn interrupt_moderation() -> Vec<u8> {
     };
     moderation.InterruptModeration = NdisInterruptModerationNotSupported;
     bytes_of(&moderation)
+}
+
+/// The status of an answer that fits or does not.
+fn fits(fits: bool) -> NDIS_STATUS {
+    if fits {
+        NDIS_STATUS_SUCCESS
+    } else {
+        NDIS_STATUS_INVALID_LENGTH
+    }
+}
+
+/// Refuses a set of a wrong length, and says which is right.
+fn wrong_length(request: OidRequestRef, right: usize) -> NDIS_STATUS {
+    request.set_needed(right as u32);
+    NDIS_STATUS_INVALID_LENGTH
 }
 
 fn word(value: u32) -> Vec<u8> {

@@ -8,6 +8,7 @@ mod device;
 mod failover;
 mod line;
 mod loading;
+mod oids;
 mod standby;
 mod steps;
 mod unfit_vf;
@@ -81,6 +82,8 @@ const CASES: [(&str, Case); 29] = [
     ("cancelled_sends", InWorld(failover::cancelled_sends)),
     ("vf_link_flap", InWorld(failover::vf_link_flap)),
     ("vf_surprise", InWorld(failover::vf_surprise)),
+    ("oid_sweep", InWorld(oids::oid_sweep)),
+    ("oid_faults", InWorld(oids::oid_faults)),
     ("vf_other_mac", InWorld(unfit_vf::vf_other_mac)),
     ("second_vf_same_mac", InWorld(unfit_vf::second_vf_same_mac)),
     ("vf_small_mtu", InWorld(unfit_vf::vf_small_mtu)),

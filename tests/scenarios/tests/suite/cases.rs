@@ -49,6 +49,8 @@ cases! {
     cancelled_sends
     vf_link_flap
     vf_surprise
+    oid_sweep
+    oid_faults
     vf_other_mac
     second_vf_same_mac
     vf_small_mtu

@@ -90,6 +90,8 @@ pub(crate) struct State {
     /// NdisMRemoveMiniport was called.
     pub(crate) failed: bool,
     pub(crate) link: Link,
+    /// How often NDIS_STATUS_TASK_OFFLOAD_CURRENT_CONFIG was indicated.
+    pub(crate) offload_configs: u64,
     pub(crate) bindings: Vec<&'static Binding>,
     /// The thread that changes the stack of this adapter.
     pub(crate) stack_owner: Option<ThreadId>,

@@ -14,15 +14,15 @@ use ndis_sys::{
     NDIS_SIZEOF_LINK_STATE_REVISION_1, NDIS_SIZEOF_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES_REVISION_2,
     NDIS_SIZEOF_MINIPORT_ADAPTER_OFFLOAD_ATTRIBUTES_REVISION_1,
     NDIS_SIZEOF_MINIPORT_ADAPTER_REGISTRATION_ATTRIBUTES_REVISION_2, NDIS_STATUS,
-    NDIS_STATUS_LINK_STATE, NDIS_STATUS_SUCCESS, NET_BUFFER_LIST, NET_IF_ACCESS_BROADCAST,
-    NET_IF_CONNECTION_DEDICATED, NET_IF_DIRECTION_SENDRECEIVE, NdisInterfacePci, NdisMedium802_3,
-    NdisPhysicalMedium802_3, OID_802_3_CURRENT_ADDRESS, OID_802_3_MAXIMUM_LIST_SIZE,
-    OID_802_3_MULTICAST_LIST, OID_802_3_PERMANENT_ADDRESS, OID_GEN_CURRENT_LOOKAHEAD,
-    OID_GEN_CURRENT_PACKET_FILTER, OID_GEN_INTERRUPT_MODERATION, OID_GEN_LINK_PARAMETERS,
-    OID_GEN_MAXIMUM_TOTAL_SIZE, OID_GEN_RCV_OK, OID_GEN_RECEIVE_BLOCK_SIZE,
-    OID_GEN_RECEIVE_BUFFER_SPACE, OID_GEN_STATISTICS, OID_GEN_TRANSMIT_BLOCK_SIZE,
-    OID_GEN_TRANSMIT_BUFFER_SPACE, OID_GEN_VENDOR_DESCRIPTION, OID_GEN_VENDOR_DRIVER_VERSION,
-    OID_GEN_VENDOR_ID, OID_GEN_XMIT_OK, Zeroed,
+    NDIS_STATUS_INDICATION, NDIS_STATUS_LINK_STATE, NDIS_STATUS_SUCCESS, NET_BUFFER_LIST,
+    NET_IF_ACCESS_BROADCAST, NET_IF_CONNECTION_DEDICATED, NET_IF_DIRECTION_SENDRECEIVE,
+    NdisInterfacePci, NdisMedium802_3, NdisPhysicalMedium802_3, OID_802_3_CURRENT_ADDRESS,
+    OID_802_3_MAXIMUM_LIST_SIZE, OID_802_3_MULTICAST_LIST, OID_802_3_PERMANENT_ADDRESS,
+    OID_GEN_CURRENT_LOOKAHEAD, OID_GEN_CURRENT_PACKET_FILTER, OID_GEN_INTERRUPT_MODERATION,
+    OID_GEN_LINK_PARAMETERS, OID_GEN_MAXIMUM_TOTAL_SIZE, OID_GEN_RCV_OK,
+    OID_GEN_RECEIVE_BLOCK_SIZE, OID_GEN_RECEIVE_BUFFER_SPACE, OID_GEN_STATISTICS,
+    OID_GEN_TRANSMIT_BLOCK_SIZE, OID_GEN_TRANSMIT_BUFFER_SPACE, OID_GEN_VENDOR_DESCRIPTION,
+    OID_GEN_VENDOR_DRIVER_VERSION, OID_GEN_VENDOR_ID, OID_GEN_XMIT_OK, Zeroed,
 };
 
 use crate::ndis::adapter::{self, attributes, flow};
@@ -259,6 +259,22 @@ pub fn indicate_status(adapter: AdapterHandle, code: NDIS_STATUS, buffer: &[u8])
     unsafe { status::indicate(handle, &raw mut indication) }
 }
 
+/// NdisMIndicateStatusEx, with an indication that `change` may spoil. At or below DISPATCH.
+pub fn indicate_raw_status(
+    adapter: AdapterHandle,
+    code: NDIS_STATUS,
+    buffer: &[u8],
+    change: impl FnOnce(&mut NDIS_STATUS_INDICATION),
+) {
+    let mut buffer = buffer.to_vec();
+    let handle = handles::raw(adapter.0);
+    let object = adapter::resolve(handle, "NdisMIndicateStatusEx");
+    let mut indication = status::build(object, code, &mut buffer);
+    change(&mut indication);
+    // SAFETY: as in `indicate_status`, unless the caller says more of the buffer than is true.
+    unsafe { status::indicate(handle, &raw mut indication) }
+}
+
 /// NDIS_STATUS_LINK_STATE. At or below DISPATCH.
 pub fn indicate_link(adapter: AdapterHandle, connected: bool, speed_bps: u64) {
     let mut state = NDIS_LINK_STATE::zeroed();
@@ -290,6 +306,12 @@ pub fn indicate_link(adapter: AdapterHandle, connected: bool, speed_bps: u64) {
 pub fn oid_complete(adapter: AdapterHandle, request: OidRequestRef, status: NDIS_STATUS) {
     // SAFETY: the request is checked inside.
     unsafe { oid::miniport::complete(handles::raw(adapter.0), request.0, status) }
+}
+
+/// NdisMDirectOidRequestComplete. At or below DISPATCH.
+pub fn direct_oid_complete(adapter: AdapterHandle, request: OidRequestRef, status: NDIS_STATUS) {
+    // SAFETY: the request is checked inside.
+    unsafe { oid::direct::complete(handles::raw(adapter.0), request.0, status) }
 }
 
 /// NdisMPauseComplete. At or below DISPATCH.

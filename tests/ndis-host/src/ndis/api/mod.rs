@@ -15,8 +15,9 @@ mod protocol;
 mod requests;
 
 pub use miniport::{
-    AdapterAttributes, OffloadAttributes, declare, indicate, indicate_link, indicate_status,
-    oid_complete, pause_complete, restart_complete, send_complete,
+    AdapterAttributes, OffloadAttributes, declare, direct_oid_complete, indicate, indicate_link,
+    indicate_raw_status, indicate_status, oid_complete, pause_complete, restart_complete,
+    send_complete,
 };
 pub use nbls::{
     NblPool, chain, info, read_frames, set_info, set_source, set_status, status_of, unchain,
@@ -26,5 +27,7 @@ pub use protocol::{
     deregister_protocol, open_adapter, register_protocol, return_nbls, send,
 };
 pub use requests::{
-    OidRequest, oid_method, oid_query, oid_request_async, oid_set, set_multicast, set_packet_filter,
+    OidRequest, cancel_direct_oid, cancel_oid, direct_oid_request, oid_method, oid_query,
+    oid_request_async, oid_set, query_for_user, set_by_ndis, set_multicast, set_packet_filter,
+    synchronous_oid,
 };

@@ -62,6 +62,14 @@ impl Protocol for Waiting {
         }
     }
 
+    fn has_direct_oids(&self) -> bool {
+        self.0.has_direct_oids()
+    }
+
+    fn direct_oid_complete(&self, binding: usize, request: OidRequestRef, status: NDIS_STATUS) {
+        self.0.direct_oid_complete(binding, request, status);
+    }
+
     fn open_complete(&self, binding: usize, status: NDIS_STATUS) {
         self.0.open_complete(binding, status);
     }

@@ -9,7 +9,8 @@ use ndis_sys::{
     OID_802_3_MULTICAST_LIST, OID_GEN_CURRENT_PACKET_FILTER, Zeroed,
 };
 
-use crate::ndis::native::{BindingHandle, OidRequestRef};
+use crate::ndis::adapter::Adapter;
+use crate::ndis::native::{AdapterHandle, BindingHandle, OidRequestRef};
 use crate::ndis::{handles, header, oid};
 use crate::sched::{self, BatonCell};
 
@@ -122,6 +123,62 @@ pub(super) fn complete_waiting(request: OidRequestRef, status: NDIS_STATUS) -> b
 pub fn oid_request_async(binding: BindingHandle, request: OidRequestRef) -> NDIS_STATUS {
     // SAFETY: the request lives until it is complete, by the caller's contract.
     unsafe { oid::submit::request(handles::raw(binding.0), request.0) }
+}
+
+/// NdisCancelOidRequest. At or below DISPATCH.
+pub fn cancel_oid(binding: BindingHandle, request_id: usize) {
+    let id = std::ptr::without_provenance_mut(request_id);
+    // SAFETY: the handle is checked inside.
+    unsafe { oid::submit::cancel(handles::raw(binding.0), id) }
+}
+
+/// NdisDirectOidRequest. At or below DISPATCH; PENDING leads to `Protocol::direct_oid_complete`.
+pub fn direct_oid_request(binding: BindingHandle, request: OidRequestRef) -> NDIS_STATUS {
+    // SAFETY: the request lives until it is complete, by the caller's contract.
+    unsafe { oid::direct::request(handles::raw(binding.0), request.0) }
+}
+
+/// NdisCancelDirectOidRequest. At or below DISPATCH.
+pub fn cancel_direct_oid(binding: BindingHandle, request_id: usize) {
+    let id = std::ptr::without_provenance_mut(request_id);
+    // SAFETY: the handle is checked inside.
+    unsafe { oid::direct::cancel(handles::raw(binding.0), id) }
+}
+
+/// NdisSynchronousOidRequest of a method request: the first `input` bytes of `buffer` go in, the
+/// answer comes back there; the bytes written. At or below DISPATCH.
+///
+/// # Errors
+///
+/// The status of a request that fails.
+pub fn synchronous_oid(
+    binding: BindingHandle,
+    oid: u32,
+    buffer: &mut [u8],
+    input: usize,
+) -> Result<usize, NDIS_STATUS> {
+    let mut request = OidRequest::method(oid, &buffer[..input], buffer.len());
+    // SAFETY: the request outlives the call.
+    finish(unsafe {
+        oid::direct::request_synchronous(handles::raw(binding.0), request.as_ref().0)
+    })?;
+    let answer = request.answer();
+    buffer[..answer.len()].copy_from_slice(answer);
+    Ok(answer.len())
+}
+
+/// A set request that NDIS itself makes, of power say. PASSIVE.
+pub fn set_by_ndis(adapter: AdapterHandle, oid: u32, data: &[u8]) -> NDIS_STATUS {
+    let adapter: &'static Adapter = handles::resolve(handles::raw(adapter.0), "NDIS");
+    oid::system::set(adapter, oid, data).status
+}
+
+/// A query that NDIS makes for user mode (IOCTL_NDIS_QUERY_GLOBAL_STATS): status and answer.
+/// PASSIVE.
+pub fn query_for_user(adapter: AdapterHandle, oid: u32, room: usize) -> (NDIS_STATUS, Vec<u8>) {
+    let adapter: &'static Adapter = handles::resolve(handles::raw(adapter.0), "NDIS");
+    let outcome = oid::system::query(adapter, oid, room);
+    (outcome.status, outcome.data)
 }
 
 /// Queries an OID and waits; the bytes written. PASSIVE.

@@ -183,7 +183,7 @@ fn judge_outcome(operation: &'static BindOperation, status: NDIS_STATUS, name: &
 pub(crate) unsafe extern "efiapi" fn complete_bind(bind_context: NDIS_HANDLE, status: NDIS_STATUS) {
     const CALL: &str = "NdisCompleteBindAdapterEx";
     import(CALL, Level::UpToDispatch);
-    let operation: &'static BindOperation = handles::resolve(bind_context, CALL);
+    let operation: &'static BindOperation = handles::resolve_for(232, bind_context, CALL);
     let first = operation.state.with(|state| {
         let first = state.outcome == Operation::Called;
         state.outcome = Operation::Completed(status);

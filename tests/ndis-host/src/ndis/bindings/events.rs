@@ -24,6 +24,9 @@ use crate::verifier::{self, SECOND_NS, Watchdog};
 /// Time for a NetPnP event and for a pause (table of rule 308).
 const EVENT_LIMIT_NS: u64 = 10 * SECOND_NS;
 
+/// One in so many restarts comes after an event that nobody knows.
+const UNKNOWN_ONE_IN: u64 = 8;
+
 /// Events that were delivered and are not answered, by the address of their notification.
 static PENDING: BatonCell<Vec<(usize, Operation)>> = BatonCell::new(Vec::new());
 
@@ -176,10 +179,23 @@ impl Binding {
         self.set_phase(BindingState::Paused);
     }
 
+    /// An event that no protocol knows: it is answered with SUCCESS (rule 248).
+    /// IRQL = PASSIVE_LEVEL.
+    fn deliver_unknown(&'static self) {
+        /// Above every code that is defined.
+        const FIRST_UNKNOWN: NET_PNP_EVENT_CODE = 0x100;
+        let code = FIRST_UNKNOWN + sched::random_below(0x100) as NET_PNP_EVENT_CODE;
+        let none = std::ptr::null_mut();
+        deliver(self.protocol, Some(self), code, none, 0);
+    }
+
     /// Paused -> Restarting -> Running.
     pub(crate) fn restart(&'static self) {
         if self.phase() != BindingState::Paused {
             return;
+        }
+        if sched::chance(UNKNOWN_ONE_IN) {
+            self.deliver_unknown();
         }
         self.set_phase(BindingState::Restarting);
         let mut attributes = self.adapter.restart_attributes();

@@ -5,14 +5,18 @@
 
 pub(crate) mod bind;
 pub(crate) mod events;
+pub(crate) mod exports;
+pub(crate) mod names;
 pub(crate) mod open;
 pub(crate) mod parameters;
+pub(crate) mod settings;
 
 use crate::ndis::adapter::Adapter;
 use crate::ndis::handles::{Kind, Object};
 use crate::ndis::protocols::ProtocolDriver;
 use crate::sched::BatonCell;
 use crate::verifier;
+pub(crate) use settings::Settings;
 
 /// State of a binding (Microsoft Learn, "Protocol Binding States and Operations"); Unbound ones
 /// have no object.
@@ -57,6 +61,8 @@ pub(crate) struct State {
     pub(crate) sends_out: usize,
     pub(crate) receives_out: usize,
     pub(crate) oids_out: usize,
+    /// What the protocol has set and has to undo before it closes (rule 238).
+    pub(crate) settings: Settings,
     /// Callbacks about sends or receives that run now.
     pub(crate) in_callback: usize,
 }

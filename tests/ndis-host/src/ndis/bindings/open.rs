@@ -8,7 +8,7 @@ use ndis_sys::{
 };
 
 use super::bind::{BindOperation, UnbindOperation};
-use super::{Binding, BindingState, State};
+use super::{Binding, BindingState, Settings, State};
 use crate::ndis::call::{self, Callback, Level, callback, import};
 use crate::ndis::native::BindContext;
 use crate::ndis::protocols::ProtocolDriver;
@@ -37,6 +37,13 @@ pub(crate) unsafe extern "efiapi" fn open(
         format!(
             "{CALL}: the bind context is of protocol {}",
             operation.protocol.name
+        )
+    });
+    let again = operation.state.with(|state| state.binding.is_some());
+    verifier::insist(229, !again, || {
+        format!(
+            "{CALL}: {} has been opened by this bind",
+            operation.adapter.name
         )
     });
     // SAFETY: the caller's contract.
@@ -130,6 +137,7 @@ fn create(operation: &'static BindOperation, context: usize) -> &'static Binding
             sends_out: 0,
             receives_out: 0,
             oids_out: 0,
+            settings: Settings::default(),
             in_callback: 0,
         }),
     });
@@ -217,14 +225,12 @@ pub(crate) unsafe extern "efiapi" fn close(binding_handle: NDIS_HANDLE) -> NDIS_
 
 /// Rule 238: nothing of the protocol is out, and its settings are undone.
 fn check_quiet(call: &str, binding: &'static Binding) {
-    let (sends, receives, oids, filter, multicast) = binding.state.with(|state| {
-        let multicast = state.multicast.len();
+    let (sends, receives, oids, settings) = binding.state.with(|state| {
         (
             state.sends_out,
             state.receives_out,
             state.oids_out,
-            state.filter,
-            multicast,
+            state.settings,
         )
     });
     let name = binding.describe();
@@ -235,11 +241,8 @@ fn check_quiet(call: &str, binding: &'static Binding) {
     if binding.adapter.is_surprise_removed() {
         return;
     }
-    verifier::require(238, filter == 0, || {
-        format!("{call} of {name}: its packet filter is {filter:#x}, not 0")
-    });
-    verifier::require(238, multicast == 0, || {
-        format!("{call} of {name}: its multicast list has {multicast} entries")
+    verifier::require(238, settings == Settings::default(), || {
+        format!("{call} of {name}, which has not undone {settings:x?}")
     });
 }
 

@@ -1,117 +1,37 @@
-//! One request at the miniport: MiniportOidRequest, its completion, and the judge of both.
-//!
-//! The miniport gets a copy of the request with buffers of NDIS's own, guarded at their end and
-//! at alignments of the seed's choice, so that whatever it writes too much is seen.
+//! One request at the miniport: MiniportOidRequest, its completion and its cancellation.
 
 use ndis_sys::{
-    NDIS_HANDLE, NDIS_OBJECT_TYPE_OID_REQUEST, NDIS_OID_REQUEST, NDIS_OID_REQUEST_REVISION_2,
-    NDIS_SIZEOF_OID_REQUEST_REVISION_2, NDIS_STATUS, NDIS_STATUS_BUFFER_TOO_SHORT,
-    NDIS_STATUS_FAILURE, NDIS_STATUS_INDICATION_REQUIRED, NDIS_STATUS_INVALID_LENGTH,
-    NDIS_STATUS_PENDING, NDIS_STATUS_RESOURCES, NDIS_STATUS_SUCCESS,
+    NDIS_HANDLE, NDIS_OID_REQUEST, NDIS_STATUS, NDIS_STATUS_FAILURE, NDIS_STATUS_PENDING,
+    NDIS_STATUS_REQUEST_ABORTED, NDIS_STATUS_RESOURCES,
 };
 
+use super::contents;
+use super::copy::Copy;
+use super::judge::{self, Path};
 use super::queue::{Current, Turn};
-use super::request_ref::{OidKind, OidRequestRef};
+use super::request_ref::OidRequestRef;
 use crate::ndis::adapter::{self, Adapter, AdapterState, Operation};
-use crate::ndis::call::{Callback, Level, callback, import};
-use crate::ndis::nbl::pool::Piece;
-use crate::ndis::{handles, header};
+use crate::ndis::call::{self, Callback, Level, callback, import};
+use crate::ndis::handles;
 use crate::sched;
 use crate::verifier::{self, SECOND_NS, Watchdog};
 
 /// Longest time of a request (table of rule 308).
 const OID_LIMIT_NS: u64 = 12 * SECOND_NS;
-/// What NDIS's reserved bytes are filled with.
-const RESERVED_BYTE: u8 = 0x6e;
+/// Time in which MiniportOidRequest should return (rule 157).
+const CALL_ADVICE_NS: u64 = SECOND_NS;
+/// Time in which a cancelled request has to be complete: "as soon as possible" (rule 166).
+const CANCEL_LIMIT_NS: u64 = 5 * SECOND_NS;
 
-/// NDIS's own copy of a request.
-struct Copy {
-    body: Piece,
-    buffer: Piece,
-    /// Alignments differ: the data begins here.
-    skew: usize,
-    length: usize,
-}
-
-impl Copy {
-    fn of(original: OidRequestRef) -> Option<Self> {
-        let input = original.input();
-        let (_, room) = original.output_room();
-        let length = input.len().max(room);
-        let skew = if sched::chance(4) {
-            sched::random_below(8) as usize
-        } else {
-            0
-        };
-        let buffer = Piece::allocate(skew + length, "the buffer of an OID request")?;
-        let body = Piece::allocate(size_of::<NDIS_OID_REQUEST>(), "an OID request")?;
-        let copy = Self {
-            body,
-            buffer,
-            skew,
-            length,
-        };
-        // SAFETY: the original is live; the copy's memory is ours and long enough.
-        unsafe {
-            let mut value = *original.0;
-            copy.data()
-                .copy_from_nonoverlapping(input.as_ptr(), input.len());
-            value.Header = header::make(
-                NDIS_OBJECT_TYPE_OID_REQUEST,
-                NDIS_OID_REQUEST_REVISION_2,
-                NDIS_SIZEOF_OID_REQUEST_REVISION_2,
-            );
-            value.NdisReserved = [RESERVED_BYTE; 128];
-            value.MiniportReserved = [0; 16];
-            value.RequestHandle = std::ptr::without_provenance_mut(copy.request().0.addr());
-            // The field is at the same place in all members of the union.
-            value.DATA.QUERY_INFORMATION.InformationBuffer = copy.data().cast();
-            copy.request().0.write(value);
-        }
-        copy.request().set_written(0);
-        copy.request().set_read(0);
-        copy.request().set_needed(0);
-        Some(copy)
-    }
-
-    fn request(&self) -> OidRequestRef {
-        OidRequestRef(self.body.pointer().cast())
-    }
-
-    fn data(&self) -> *mut u8 {
-        self.buffer.pointer().wrapping_add(self.skew)
-    }
-
-    /// Gives the answer to the originator.
-    fn copy_back(&self, original: OidRequestRef, status: NDIS_STATUS) {
-        let request = self.request();
-        // SAFETY: both requests are live; the answer was checked to fit both buffers.
-        unsafe {
-            (*original.0).SupportedRevision = (*request.0).SupportedRevision;
-            let (written, needed) = request.counts();
-            match original.kind() {
-                OidKind::Set => original.set_read(written),
-                OidKind::Query | OidKind::Method => {
-                    let (to, room) = original.output_room();
-                    let count = (written as usize).min(room).min(self.length);
-                    if status == NDIS_STATUS_SUCCESS {
-                        to.copy_from_nonoverlapping(self.data(), count);
-                    }
-                    original.set_written(written);
-                }
-            }
-            if original.kind() == OidKind::Method {
-                let read = (*request.0).DATA.METHOD_INFORMATION.BytesRead;
-                original.set_read(read);
-            }
-            original.set_needed(needed);
-        }
-    }
-
-    fn release(self) {
-        self.buffer.release("the completion of an OID request");
-        self.body.release("the completion of an OID request");
-    }
+/// Whether the table of section 1.D admits OID requests now.
+pub(super) fn is_ready(adapter: &'static Adapter) -> bool {
+    matches!(
+        adapter.phase(),
+        AdapterState::Paused
+            | AdapterState::Restarting
+            | AdapterState::Running
+            | AdapterState::Pausing
+    )
 }
 
 /// Has the miniport do a request; returns its final status. IRQL = PASSIVE_LEVEL.
@@ -120,21 +40,15 @@ pub(crate) fn request(
     _turn: &Turn,
     original: OidRequestRef,
 ) -> NDIS_STATUS {
-    let ready = matches!(
-        adapter.phase(),
-        AdapterState::Paused
-            | AdapterState::Restarting
-            | AdapterState::Running
-            | AdapterState::Pausing
-    );
-    if !ready {
+    if !is_ready(adapter) {
         return NDIS_STATUS_FAILURE;
     }
     let Some(copy) = Copy::of(original) else {
         return NDIS_STATUS_RESOURCES;
     };
+    contents::begin(adapter);
     let status = call_miniport(adapter, copy.request());
-    judge_answer(adapter, &copy, status);
+    judge::answer(adapter, Path::Regular, &copy, status);
     copy.copy_back(original, status);
     copy.release();
     status
@@ -143,48 +57,32 @@ pub(crate) fn request(
 fn call_miniport(adapter: &'static Adapter, request: OidRequestRef) -> NDIS_STATUS {
     let (address, oid) = (request.0.addr(), request.oid());
     adapter.oids.with(|queue| {
-        let request_id = request.request_id();
-        let outcome = Operation::Called;
         queue.current = Some(Current {
             address,
-            request_id,
-            outcome,
+            request_id: request.request_id(),
+            outcome: Operation::Called,
+            cancelled: false,
         });
     });
     let name = &adapter.name;
     let watchdog = Watchdog::start(157, OID_LIMIT_NS, move || {
         format!("OID {oid:#010x} on {name} is not complete")
     });
+    let begun = sched::now();
     let returned = callback(Callback::OidRequest, adapter.handle, || {
         adapter.miniport.oid_request(request)
     });
-    let outcome = || {
-        adapter.oids.with(|queue| {
-            queue
-                .current
-                .map_or(Operation::Idle, |current| current.outcome)
-        })
-    };
-    let status = if returned == NDIS_STATUS_PENDING {
-        sched::wait(
-            "NdisMOidRequestComplete",
-            || outcome() != Operation::Called,
-            None,
-        );
-        match outcome() {
-            Operation::Completed(status) => status,
-            Operation::Idle | Operation::Called => NDIS_STATUS_FAILURE,
-        }
-    } else {
-        verifier::insist(156, outcome() == Operation::Called, || {
-            format!(
-                "MiniportOidRequest returned {returned:#x} for OID {oid:#010x} after completing it"
-            )
-        });
-        returned
-    };
+    if sched::now() - begun > CALL_ADVICE_NS {
+        let what = format!("MiniportOidRequest of {name} takes long over OID {oid:#010x}");
+        verifier::advice(157, what);
+    }
+    let status = final_status(adapter, oid, returned);
     drop(watchdog);
-    adapter.oids.with(|queue| queue.current = None);
+    let cancel_watchdog = adapter.oids.with(|queue| {
+        queue.current = None;
+        queue.cancel_watchdog.take()
+    });
+    drop(cancel_watchdog);
     // A cancel may come too late; the miniport ignores what it does not know (rule 166).
     if sched::chance(32) {
         callback(Callback::CancelOid, adapter.handle, || {
@@ -194,50 +92,64 @@ fn call_miniport(adapter: &'static Adapter, request: OidRequestRef) -> NDIS_STAT
     status
 }
 
-/// Rules 159 to 165 and 23: what a completed request has to look like.
-fn judge_answer(adapter: &'static Adapter, copy: &Copy, status: NDIS_STATUS) {
-    let request = copy.request();
-    let oid = request.oid();
+fn final_status(adapter: &'static Adapter, oid: u32, returned: NDIS_STATUS) -> NDIS_STATUS {
+    let outcome = || {
+        adapter.oids.with(|queue| {
+            queue
+                .current
+                .map_or(Operation::Idle, |current| current.outcome)
+        })
+    };
+    if returned != NDIS_STATUS_PENDING {
+        verifier::insist(156, outcome() == Operation::Called, || {
+            format!(
+                "MiniportOidRequest returned {returned:#x} for OID {oid:#010x} after completing it"
+            )
+        });
+        return returned;
+    }
+    sched::wait(
+        "NdisMOidRequestComplete",
+        || outcome() != Operation::Called,
+        None,
+    );
+    match outcome() {
+        Operation::Completed(status) => status,
+        Operation::Idle | Operation::Called => NDIS_STATUS_FAILURE,
+    }
+}
+
+/// MiniportCancelOidRequest, if the miniport has a request with this identifier.
+/// IRQL <= DISPATCH_LEVEL.
+pub(super) fn cancel(adapter: &'static Adapter, request_id: usize) {
+    let at_miniport = adapter.oids.with(|queue| {
+        let current = queue.current.as_mut();
+        let matching = current.filter(|current| current.request_id == request_id);
+        matching.is_some_and(|current| {
+            let waits = current.outcome == Operation::Called;
+            current.cancelled |= waits;
+            waits
+        })
+    });
+    if !at_miniport {
+        return;
+    }
     let name = &adapter.name;
-    verifier::insist(156, status != NDIS_STATUS_PENDING, || {
-        format!("OID {oid:#010x} on {name} ends with PENDING")
+    let watchdog = Watchdog::start(166, CANCEL_LIMIT_NS, move || {
+        format!("a cancelled OID request on {name} is not complete")
     });
-    // SAFETY: the copy is ours.
-    let reserved = unsafe { (*request.0).NdisReserved };
-    verifier::require(23, reserved == [RESERVED_BYTE; 128], || {
-        format!("OID {oid:#010x} on {name}: NdisReserved was written")
+    let old = adapter.oids.with(|queue| {
+        let waits = queue.current.is_some_and(|current| current.cancelled);
+        if waits {
+            queue.cancel_watchdog.replace(watchdog)
+        } else {
+            Some(watchdog)
+        }
     });
-    let (done, needed) = request.counts();
-    let kind = request.kind();
-    let (_, room) = request.output_room();
-    let room = if kind == OidKind::Set {
-        request.input().len()
-    } else {
-        room
-    };
-    let rule = match kind {
-        OidKind::Query => 161,
-        OidKind::Set => 162,
-        OidKind::Method => 163,
-    };
-    if status == NDIS_STATUS_SUCCESS {
-        verifier::insist(rule, done as usize <= room, || {
-            format!("OID {oid:#010x} on {name}: {done} bytes done, the buffer has {room} (7C/1D)")
-        });
-    }
-    let short = [NDIS_STATUS_INVALID_LENGTH, NDIS_STATUS_BUFFER_TOO_SHORT].contains(&status);
-    if short && kind == OidKind::Query {
-        verifier::require(161, done == 0 && needed > 0, || {
-            format!("OID {oid:#010x} on {name}: {status:#x} with {done} written, {needed} needed")
-        });
-    }
-    if status == NDIS_STATUS_INDICATION_REQUIRED {
-        // SAFETY: as above.
-        let handle = unsafe { (*request.0).RequestHandle }.addr() as u64;
-        adapter
-            .oids
-            .with(|queue| queue.awaiting_indication.push(handle));
-    }
+    drop(old);
+    callback(Callback::CancelOid, adapter.handle, || {
+        adapter.miniport.cancel_oid(request_id)
+    });
 }
 
 /// Microsoft Learn, NdisMOidRequestComplete function (ndis.h). IRQL <= DISPATCH_LEVEL.
@@ -252,6 +164,18 @@ pub(crate) unsafe extern "efiapi" fn complete(
     verifier::insist(156, status != NDIS_STATUS_PENDING, || {
         format!("{CALL} by {} with PENDING (0xC4/91001)", adapter.name)
     });
+    // Whoever cancels aborts; a request that is done at that moment ends as it would have.
+    let cancels = call::is_inside(Callback::CancelOid, adapter.handle);
+    verifier::require(
+        166,
+        !cancels || status == NDIS_STATUS_REQUEST_ABORTED,
+        || {
+            format!(
+                "{CALL} by {}: a cancelled request ends with {status:#x}",
+                adapter.name
+            )
+        },
+    );
     let first = adapter.oids.with(|queue| {
         let current = queue
             .current

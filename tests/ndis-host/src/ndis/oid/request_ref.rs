@@ -70,6 +70,17 @@ impl OidRequestRef {
         unsafe { std::slice::from_raw_parts(start.cast(), length as usize) }
     }
 
+    /// The InformationBuffer field.
+    pub fn information_buffer(self) -> *mut u8 {
+        // SAFETY: see above; the field is at the same place in all members.
+        unsafe { (*self.0).DATA.QUERY_INFORMATION.InformationBuffer }.cast()
+    }
+
+    /// Bytes that come with the request.
+    pub(crate) fn input_length(self) -> usize {
+        self.input().len()
+    }
+
     /// Address and length of the room for an answer.
     pub(crate) fn output_room(self) -> (*mut u8, usize) {
         // SAFETY: see above.
@@ -107,6 +118,20 @@ impl OidRequestRef {
         unsafe { start.copy_from_nonoverlapping(data.as_ptr(), data.len()) };
         self.set_written(length);
         true
+    }
+
+    /// Answers a query for a counter in one of the forms of "General Statistics OIDs" (Microsoft
+    /// Learn): eight bytes, the low four of them, or none; false when none fit.
+    pub fn write_counter(self, counter: u64) -> bool {
+        const WHOLE: u32 = size_of::<u64>() as u32;
+        let bytes = counter.to_le_bytes();
+        let fits = match self.output_room().1 {
+            0..4 => self.write(&bytes),
+            4..8 => self.write(&bytes[..4]),
+            _ => self.write(&bytes),
+        };
+        self.set_needed(WHOLE);
+        fits
     }
 
     /// Sets BytesWritten of a query or method request.
@@ -165,6 +190,26 @@ impl OidRequestRef {
                 ),
             }
         }
+    }
+
+    /// BytesRead of a method request; 0 of others.
+    pub(crate) fn bytes_read(self) -> u32 {
+        if self.kind() != OidKind::Method {
+            return 0;
+        }
+        // SAFETY: see above.
+        unsafe { (*self.0).DATA.METHOD_INFORMATION.BytesRead }
+    }
+
+    /// What a successful query or method request has written, as far as there is room.
+    pub(crate) fn answer(self) -> &'static [u8] {
+        let (start, room) = self.output_room();
+        if start.is_null() {
+            return &[];
+        }
+        let length = (self.counts().0 as usize).min(room);
+        // SAFETY: see above; the buffer has that many bytes.
+        unsafe { std::slice::from_raw_parts(start, length) }
     }
 
     /// The RequestId field.

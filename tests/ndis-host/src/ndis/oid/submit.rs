@@ -4,12 +4,13 @@ use ndis_sys::{
     NDIS_HANDLE, NDIS_OBJECT_TYPE_OID_REQUEST, NDIS_OID_REQUEST, NDIS_OID_REQUEST_REVISION_1,
     NDIS_OID_REQUEST_REVISION_2, NDIS_SIZEOF_OID_REQUEST_REVISION_1,
     NDIS_SIZEOF_OID_REQUEST_REVISION_2, NDIS_STATUS, NDIS_STATUS_PENDING,
-    NDIS_STATUS_REQUEST_ABORTED,
+    NDIS_STATUS_REQUEST_ABORTED, OID_PNP_SET_POWER,
 };
 
+use super::copy::Given;
 use super::queue::Submitted;
 use super::request_ref::OidRequestRef;
-use super::{answer, miniport, sets};
+use super::{answer, faults, miniport, sets};
 use crate::ndis::bindings::{Binding, BindingState};
 use crate::ndis::call::{Callback, Level, callback, import};
 use crate::ndis::{handles, header};
@@ -30,21 +31,12 @@ pub(crate) unsafe extern "efiapi" fn request(
     let binding: &'static Binding = handles::resolve(binding_handle, CALL);
     let request = OidRequestRef(request);
     check(CALL, binding, request);
-    binding.state.with(|state| state.oids_out += 1);
-    let submitted = Submitted {
-        binding: binding.handle,
-        address: request.0.addr(),
-        request_id: request.request_id(),
-        cancelled: false,
-    };
-    binding
-        .adapter
-        .oids
-        .with(|queue| queue.submitted.push(submitted));
-    if sched::irql() == PASSIVE_LEVEL && sched::chance(2) {
-        let status = process(binding, request);
-        binding.state.with(|state| state.oids_out -= 1);
-        return status;
+    check_originator(CALL, binding, request);
+    begin(binding, request);
+    let inline =
+        !faults::may_wait(binding.adapter) && sched::irql() == PASSIVE_LEVEL && sched::chance(2);
+    if inline {
+        return process(binding, request);
     }
     sched::spawn("OID request", move || {
         process_and_complete(binding, request)
@@ -53,8 +45,44 @@ pub(crate) unsafe extern "efiapi" fn request(
     NDIS_STATUS_PENDING
 }
 
-/// Rules 178 and 179.
-fn check(call: &str, binding: &'static Binding, request: OidRequestRef) {
+/// A request of a binding begins.
+pub(super) fn begin(binding: &'static Binding, request: OidRequestRef) {
+    binding.state.with(|state| state.oids_out += 1);
+    let submitted = Submitted {
+        binding: binding.handle,
+        address: request.0.addr(),
+        request_id: request.request_id(),
+        cancelled: false,
+        given: Given::of(request),
+    };
+    binding
+        .adapter
+        .oids
+        .with(|queue| queue.submitted.push(submitted));
+}
+
+/// A request of a binding is over; rule 179: nobody has touched it.
+pub(super) fn end(binding: &'static Binding, request: OidRequestRef) {
+    let address = request.0.addr();
+    let submitted = binding.adapter.oids.with(|queue| {
+        let index = queue
+            .submitted
+            .iter()
+            .position(|submitted| submitted.address == address)?;
+        Some(queue.submitted.swap_remove(index))
+    });
+    let same = submitted.is_none_or(|submitted| submitted.given == Given::of(request));
+    verifier::insist(179, same, || {
+        format!(
+            "an OID request of {} was changed, or freed, before its completion",
+            binding.describe()
+        )
+    });
+    binding.state.with(|state| state.oids_out -= 1);
+}
+
+/// Rules 158, 178 and 179.
+pub(super) fn check(call: &str, binding: &'static Binding, request: OidRequestRef) {
     // SAFETY: the contract of `request`.
     let object = unsafe { (*request.0).Header };
     let revisions = [
@@ -90,12 +118,19 @@ fn check(call: &str, binding: &'static Binding, request: OidRequestRef) {
     });
 }
 
+/// Rule 182: what a protocol must not ask for.
+fn check_originator(call: &str, binding: &'static Binding, request: OidRequestRef) {
+    verifier::require(182, request.oid() != OID_PNP_SET_POWER, || {
+        format!(
+            "{call} on {}: OID_PNP_SET_POWER is NDIS's to send, and never passed on",
+            binding.describe()
+        )
+    });
+}
+
 fn process_and_complete(binding: &'static Binding, request: OidRequestRef) {
     let status = process(binding, request);
-    binding.state.with(|state| {
-        state.oids_out -= 1;
-        state.in_callback += 1;
-    });
+    binding.state.with(|state| state.in_callback += 1);
     callback(Callback::OidComplete, binding.handle, || {
         binding
             .protocol
@@ -107,29 +142,30 @@ fn process_and_complete(binding: &'static Binding, request: OidRequestRef) {
 
 /// Does a request; returns its final status. IRQL = PASSIVE_LEVEL.
 fn process(binding: &'static Binding, request: OidRequestRef) -> NDIS_STATUS {
-    let adapter = binding.adapter;
-    let status = match answer::of_ndis(binding, request) {
+    let status = match answer::of_ndis(binding.adapter, Some(binding), request) {
         Some(status) => status,
-        None => {
-            let turn = adapter.take_oid_turn();
-            let cancelled = adapter
-                .oids
-                .with(|queue| queue.is_cancelled(request.0.addr()));
-            if cancelled {
-                NDIS_STATUS_REQUEST_ABORTED
-            } else {
-                sets::merge(binding, &turn, request)
-                    .unwrap_or_else(|| miniport::request(adapter, &turn, request))
-            }
-        }
+        None => process_in_turn(binding, request),
     };
-    let address = request.0.addr();
-    adapter.oids.with(|queue| {
-        queue
-            .submitted
-            .retain(|submitted| submitted.address != address)
-    });
+    binding.note_setting(request, status);
+    end(binding, request);
     status
+}
+
+fn process_in_turn(binding: &'static Binding, request: OidRequestRef) -> NDIS_STATUS {
+    let adapter = binding.adapter;
+    let turn = adapter.take_oid_turn();
+    let cancelled = adapter
+        .oids
+        .with(|queue| queue.is_cancelled(request.0.addr()));
+    if cancelled {
+        return NDIS_STATUS_REQUEST_ABORTED;
+    }
+    let fault = faults::next(adapter, request.oid());
+    if let Some(status) = fault.and_then(|fault| faults::apply(adapter, request, fault)) {
+        return status;
+    }
+    sets::merge(binding, &turn, request)
+        .unwrap_or_else(|| miniport::request(adapter, &turn, request))
 }
 
 /// Microsoft Learn, NdisCancelOidRequest function (ndis.h). IRQL <= DISPATCH_LEVEL.
@@ -140,23 +176,28 @@ pub(crate) unsafe extern "efiapi" fn cancel(
     const CALL: &str = "NdisCancelOidRequest";
     import(CALL, Level::UpToDispatch);
     let binding: &'static Binding = handles::resolve(binding_handle, CALL);
-    let adapter = binding.adapter;
     let id = request_id.addr();
-    let at_miniport = adapter.oids.with(|queue| {
-        let mut known = false;
+    if mark_cancelled(CALL, binding, id) {
+        miniport::cancel(binding.adapter, id);
+    }
+}
+
+/// Marks the request with this identifier; false: there is none. Rule 179: there is only one.
+pub(super) fn mark_cancelled(call: &str, binding: &'static Binding, id: usize) -> bool {
+    let known = binding.adapter.oids.with(|queue| {
+        let mut known = 0;
         for submitted in &mut queue.submitted {
             let matches = submitted.binding == binding.handle && submitted.request_id == id;
             submitted.cancelled |= matches;
-            known |= matches;
+            known += u32::from(matches);
         }
         known
-            && queue
-                .current
-                .is_some_and(|current| current.request_id == id)
     });
-    if at_miniport {
-        callback(Callback::CancelOid, adapter.handle, || {
-            adapter.miniport.cancel_oid(id)
-        });
-    }
+    verifier::require(179, known <= 1, || {
+        format!(
+            "{call} on {}: {known} requests have the RequestId {id:#x}",
+            binding.describe()
+        )
+    });
+    known > 0
 }

@@ -1,4 +1,4 @@
-//! 1.O: protocol drivers and bindings.
+//! Sends, receives and the end of a binding: rules 238 to 247.
 
 use ndis_host::ndis::api;
 use ndis_host::pnp;

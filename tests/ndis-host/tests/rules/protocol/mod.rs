@@ -1,0 +1,7 @@
+//! 1.O: protocol drivers and bindings.
+
+mod bind;
+mod data;
+mod events;
+mod names;
+mod register;
