@@ -15,6 +15,10 @@ use sys::{NDIS_OID_REQUEST, NDIS_STATUS};
 use crate::binding::Binding;
 use crate::pair::{Forwarding, Pair};
 
+/// How long the VF may take over a setting. A pause or an unbind may have to wait for what we ask,
+/// and NDIS watches how long those take.
+const PATIENCE_MS: u32 = 500;
+
 /// A set that we originate. The request comes first: NDIS hands its address back.
 #[repr(C)]
 struct OwnRequest {
@@ -57,7 +61,8 @@ impl OwnRequest {
     }
 }
 
-/// Sets `oid` of the VF to `data` and waits for the answer.
+/// Sets `oid` of the VF to `data` and waits for the answer; a VF that keeps us waiting is asked to
+/// give it up.
 ///
 /// # Errors
 ///
@@ -88,7 +93,11 @@ pub(crate) fn set(
             status: answer,
         } = &own.waiter
     {
-        done.wait(at);
+        if !done.wait_at_most(PATIENCE_MS, at) {
+            // SAFETY: as above; NDIS ignores an identifier whose request is complete already.
+            unsafe { sys::NdisCancelOidRequest(binding.handle(), request.cast()) };
+            done.wait(at);
+        }
         status = answer.load(Ordering::Acquire);
     }
     Failed::check(status)
