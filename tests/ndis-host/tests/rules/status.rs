@@ -185,7 +185,7 @@ fn r187_advises_when_a_link_state_is_repeated() {
 }
 
 /// A NIC that can do IPv4 checksums of what it sends.
-fn with_offload() -> AdapterAttributes {
+pub(crate) fn with_offload() -> AdapterAttributes {
     let mut hardware = NDIS_OFFLOAD::zeroed();
     hardware.Header.Type = NDIS_OBJECT_TYPE_OFFLOAD;
     hardware.Header.Revision = 1;

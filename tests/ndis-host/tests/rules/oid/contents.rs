@@ -8,14 +8,15 @@ use ndis_host::ndis::sweeps::{self, OidSweep};
 use ndis_sys::{
     NDIS_PACKET_TYPE_DIRECTED, NDIS_PACKET_TYPE_SOURCE_ROUTING, NDIS_STATUS_FAILURE,
     NDIS_STATUS_NOT_ACCEPTED, NDIS_STATUS_NOT_SUPPORTED, NDIS_STATUS_SUCCESS,
-    OID_GEN_CURRENT_PACKET_FILTER, OID_GEN_INTERRUPT_MODERATION, OID_GEN_STATISTICS,
-    OID_GEN_VENDOR_DESCRIPTION, OID_GEN_VENDOR_ID, OID_GEN_XMIT_OK, OID_OFFLOAD_ENCAPSULATION,
-    OID_PNP_SET_POWER,
+    NDIS_STATUS_TASK_OFFLOAD_CURRENT_CONFIG, OID_GEN_CURRENT_PACKET_FILTER,
+    OID_GEN_INTERRUPT_MODERATION, OID_GEN_STATISTICS, OID_GEN_VENDOR_DESCRIPTION,
+    OID_GEN_VENDOR_ID, OID_GEN_XMIT_OK, OID_OFFLOAD_ENCAPSULATION, OID_PNP_SET_POWER,
 };
 
 use super::{query, set};
 use crate::desk::{Desk, Hooks, bytes_of, serve, statistics};
 use crate::native::{breaks, holds};
+use crate::status::with_offload;
 
 /// A desk whose NIC serves requests by `hook`.
 fn desk(hook: fn(&'static Desk, OidRequestRef) -> i32) -> &'static Desk {
@@ -248,6 +249,28 @@ fn r177_breaks_when_new_offload_settings_are_not_told() {
             }
             _ => serve(request),
         });
+        set(desk.binding(), OID_OFFLOAD_ENCAPSULATION, &[0; 28]);
+    });
+}
+
+#[test]
+fn r177_holds_when_new_offload_settings_are_told() {
+    holds!(|| {
+        let desk = Desk::start(Hooks {
+            attributes: with_offload,
+            oid: |desk, request| match request.oid() {
+                OID_OFFLOAD_ENCAPSULATION => {
+                    let config = with_offload().offload.expect("it has").current;
+                    let code = NDIS_STATUS_TASK_OFFLOAD_CURRENT_CONFIG;
+                    api::indicate_status(desk.adapter(), code, &bytes_of(&config));
+                    request.set_read(request.input().len() as u32);
+                    NDIS_STATUS_SUCCESS
+                }
+                _ => serve(request),
+            },
+            ..Hooks::GOOD
+        })
+        .desk;
         set(desk.binding(), OID_OFFLOAD_ENCAPSULATION, &[0; 28]);
     });
 }
