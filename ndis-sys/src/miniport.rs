@@ -81,6 +81,20 @@ pub struct NDIS_MINIPORT_PNP_CHARACTERISTICS {
     pub Flags: u32,
 }
 
+/// Entry points for selective suspend, which a miniport adds from `SetOptionsHandler`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct NDIS_MINIPORT_SS_CHARACTERISTICS {
+    /// Type, revision and size of this structure.
+    pub Header: NDIS_OBJECT_HEADER,
+    /// Reserved.
+    pub Flags: u32,
+    /// The adapter is idle and may go to low power.
+    pub IdleNotificationHandler: Option<MINIPORT_IDLE_NOTIFICATION>,
+    /// It is needed again.
+    pub CancelIdleNotificationHandler: Option<MINIPORT_CANCEL_IDLE_NOTIFICATION>,
+}
+
 /// Header by which `NdisSetOptionalHandlers` knows the structure that it is given.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -185,6 +199,17 @@ pub type MINIPORT_RESET = unsafe extern "efiapi" fn(
     addressing_reset: *mut BOOLEAN,
 ) -> NDIS_STATUS;
 
+/// Offers to suspend an idle adapter. Called at `PASSIVE_LEVEL`; pends until
+/// `NdisMIdleNotificationComplete`, or fails.
+pub type MINIPORT_IDLE_NOTIFICATION = unsafe extern "efiapi" fn(
+    miniport_adapter_context: NDIS_HANDLE,
+    force_idle: BOOLEAN,
+) -> NDIS_STATUS;
+
+/// Takes the offer back. Called at `PASSIVE_LEVEL`.
+pub type MINIPORT_CANCEL_IDLE_NOTIFICATION =
+    unsafe extern "efiapi" fn(miniport_adapter_context: NDIS_HANDLE);
+
 /// Tells of a PnP or power event. Called at `PASSIVE_LEVEL`.
 pub type MINIPORT_DEVICE_PNP_EVENT_NOTIFY = unsafe extern "efiapi" fn(
     miniport_adapter_context: NDIS_HANDLE,
@@ -238,6 +263,13 @@ pub const NDIS_MINIPORT_DRIVER_CHARACTERISTICS_REVISION_3: u8 = 3;
 /// Revision 1 of [`NDIS_MINIPORT_PNP_CHARACTERISTICS`](crate::NDIS_MINIPORT_PNP_CHARACTERISTICS).
 pub const NDIS_MINIPORT_PNP_CHARACTERISTICS_REVISION_1: u8 = 1;
 
+/// Revision 1 of [`NDIS_MINIPORT_SS_CHARACTERISTICS`](crate::NDIS_MINIPORT_SS_CHARACTERISTICS).
+pub const NDIS_MINIPORT_SS_CHARACTERISTICS_REVISION_1: u8 = 1;
+
+/// Bytes of [`NDIS_MINIPORT_SS_CHARACTERISTICS`](crate::NDIS_MINIPORT_SS_CHARACTERISTICS) that
+/// belong to revision 1.
+pub const NDIS_SIZEOF_MINIPORT_SS_CHARACTERISTICS_REVISION_1: u16 = 0x18;
+
 /// Bytes of [`NDIS_MINIPORT_DRIVER_CHARACTERISTICS`](crate::NDIS_MINIPORT_DRIVER_CHARACTERISTICS)
 /// that belong to revision 1.
 pub const NDIS_SIZEOF_MINIPORT_DRIVER_CHARACTERISTICS_REVISION_1: u16 = 0x88;
@@ -257,5 +289,6 @@ pub const NDIS_SIZEOF_MINIPORT_PNP_CHARACTERISTICS_REVISION_1: u16 = 0x2c;
 impl_zeroed! {
     NDIS_MINIPORT_DRIVER_CHARACTERISTICS,
     NDIS_MINIPORT_PNP_CHARACTERISTICS,
+    NDIS_MINIPORT_SS_CHARACTERISTICS,
     NDIS_DRIVER_OPTIONAL_HANDLERS,
 }

@@ -72,6 +72,9 @@ pub trait PciFunction: Send {
     /// Writes 1, 2, 4 or 8 bytes of a BAR.
     fn bar_write(&mut self, bar: u8, offset: u64, data: &[u8]);
 
+    /// Loses what it was told: its power went off, or has just come back.
+    fn lose_power(&mut self) {}
+
     /// Does the work that doorbells and frames asked for.
     ///
     /// The host calls this some time after [`PciHost::wake`]; calls without need are harmless.

@@ -24,6 +24,7 @@
 
 pub mod clock;
 pub mod ledgers;
+pub mod listener;
 mod nbl;
 pub mod tcpip;
 pub mod vf;

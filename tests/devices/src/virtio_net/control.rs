@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::function::{Shared, lock};
-use super::{DeviceCounters, Fault};
+use super::{DeviceCounters, Fault, VirtioNetConfig};
 use crate::wire::{PortHandle, Sink};
 
 /// Plugs, pulls and observes a [`VirtioNet`](super::VirtioNet). Clones mean the same device.
@@ -82,6 +82,16 @@ impl VirtioNetControl {
     /// register are as in a new device. Link, wire, faults and counters stay.
     pub fn power_cycle(&self) {
         self.shared.with(|core| core.power_cycle());
+    }
+
+    /// Makes the device another one after the next loss of power, as when a hibernated machine
+    /// is started elsewhere. Its vectors and BARs stay.
+    pub fn change_while_off(&self, change: impl FnOnce(&mut VirtioNetConfig)) {
+        self.shared.with(|core| {
+            let mut config = core.config.clone();
+            change(&mut config);
+            core.next_config = Some(config);
+        });
     }
 
     /// Arms a fault, or begins one that lasts.

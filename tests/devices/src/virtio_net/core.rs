@@ -19,6 +19,8 @@ const MISUSES_KEPT: usize = 32;
 
 pub(super) struct Core {
     pub(super) config: VirtioNetConfig,
+    /// What the device is to be after the next loss of power.
+    pub(super) next_config: Option<VirtioNetConfig>,
     pub(super) space: ConfigSpace,
     pub(super) msix: MsixTable,
 
@@ -84,6 +86,7 @@ impl Core {
             misuses: Vec::new(),
             outbox: Outbox::default(),
             config,
+            next_config: None,
         }
     }
 

@@ -123,6 +123,10 @@ impl PciFunction for VirtioNet {
             .with(|core| core.write_bar(bar, offset, data, &memory));
     }
 
+    fn lose_power(&mut self) {
+        self.shared.with(Core::power_cycle);
+    }
+
     fn process(&mut self) {
         let memory = self.shared.memory();
         self.shared.with(|core| core.process(&memory));

@@ -81,8 +81,11 @@ impl Core {
         self.outbox.events.push(DeviceEvent::Reset);
     }
 
-    /// Power was gone: what a reset leaves alone is lost, too.
+    /// Power was gone: what a reset leaves alone is lost, too. The device may be another one now.
     pub(super) fn power_cycle(&mut self) {
+        if let Some(config) = self.next_config.take() {
+            self.config = config;
+        }
         self.clear();
         self.driver_words = [0; 2];
         self.msix = layout::msix_table(&self.config);

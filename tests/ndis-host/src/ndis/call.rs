@@ -11,6 +11,11 @@ use crate::ntoskrnl::KernelCallback;
 use crate::sched::{self, DISPATCH_LEVEL, HIGH_LEVEL, Irql, PASSIVE_LEVEL};
 use crate::{ntoskrnl, verifier};
 
+/// Longest time of one DPC; Windows' watchdog is of this order.
+const DPC_LIMIT_NS: u64 = verifier::SECOND_NS;
+/// Time of a DPC that Windows recommends.
+const DPC_ADVICE_NS: u64 = 100_000;
+
 /// Interrupt levels at which an import may be called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
@@ -36,7 +41,9 @@ impl Level {
 /// Begins an import: rule 79, then a scheduling point.
 pub(crate) fn import(name: &str, level: Level) {
     let irql = sched::irql();
-    verifier::insist(79, level.admits(irql), || {
+    let crashing = irql == HIGH_LEVEL && is_inside_any(Callback::Shutdown);
+    let rule = if crashing { 70 } else { 79 };
+    verifier::insist(rule, level.admits(irql), || {
         format!("{name} called at level {irql}; it may be called at {level:?}")
     });
     sched::point();
@@ -89,6 +96,10 @@ pub(crate) enum Callback {
     Kernel(KernelCallback),
     AllocateMdl,
     FreeMdl,
+    CheckForHang,
+    Reset,
+    IdleNotification,
+    CancelIdleNotification,
 }
 
 /// Where a callback is entered.
@@ -120,7 +131,8 @@ impl Callback {
             | Self::SynchronousOidRequest
             | Self::DirectOidComplete
             | Self::AllocateMdl
-            | Self::FreeMdl => Entry::UpToDispatch,
+            | Self::FreeMdl
+            | Self::Reset => Entry::UpToDispatch,
             Self::Kernel(kernel) => match kernel.level() {
                 Some(DISPATCH_LEVEL) => Entry::Dispatch,
                 Some(_) => Entry::Passive,
@@ -187,6 +199,10 @@ impl Callback {
             Self::Kernel(kernel) => kernel.name(),
             Self::AllocateMdl => "NetAllocateMdl",
             Self::FreeMdl => "NetFreeMdl",
+            Self::CheckForHang => "MiniportCheckForHangEx",
+            Self::Reset => "MiniportResetEx",
+            Self::IdleNotification => "MiniportIdleNotification",
+            Self::CancelIdleNotification => "MiniportCancelIdleNotification",
         }
     }
 }
@@ -217,6 +233,7 @@ pub(crate) fn callback<R>(callback: Callback, object: u64, body: impl FnOnce() -
         })
     });
     let locks = locks_held();
+    let code_ns = sched::code_ns();
 
     let result = sched::call_at(level, name, body);
 
@@ -224,6 +241,9 @@ pub(crate) fn callback<R>(callback: Callback, object: u64, body: impl FnOnce() -
         format!("{name} returned with a lock held, or released one that it did not take")
     });
     FRAMES.with_borrow_mut(|frames| frames.pop());
+    if callback.entry() == Entry::Dispatch {
+        check_dpc_time(name, sched::code_ns() - code_ns);
+    }
     if sched::irql() <= DISPATCH_LEVEL {
         sched::point();
     }
@@ -233,6 +253,19 @@ pub(crate) fn callback<R>(callback: Callback, object: u64, body: impl FnOnce() -
 /// Spin locks and reader/writer locks that the calling thread holds.
 fn locks_held() -> usize {
     ntoskrnl::locks_held() + rw_locks::held()
+}
+
+/// The DPC watchdog (table of rule 308): the code's own time, whatever others do meanwhile.
+fn check_dpc_time(name: &str, busy_ns: u64) {
+    verifier::insist(308, busy_ns < DPC_LIMIT_NS, || {
+        format!(
+            "{name} took {} us at DISPATCH_LEVEL (0x133)",
+            busy_ns / 1000
+        )
+    });
+    if busy_ns > DPC_ADVICE_NS {
+        verifier::advice(308, format!("{name} took {} us", busy_ns / 1000));
+    }
 }
 
 /// Picks the level: where Windows allows two, the seed chooses.

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use ndis_sys::{
     DRIVER_OBJECT, NDIS_DRIVER_OPTIONAL_HANDLERS, NDIS_HANDLE, NDIS_INTERMEDIATE_DRIVER,
     NDIS_MINIPORT_DRIVER_CHARACTERISTICS, NDIS_MINIPORT_PNP_CHARACTERISTICS,
-    NDIS_OBJECT_TYPE_MINIPORT_PNP_CHARACTERISTICS,
-    NDIS_SIZEOF_MINIPORT_PNP_CHARACTERISTICS_REVISION_1, NDIS_STATUS,
+    NDIS_MINIPORT_SS_CHARACTERISTICS, NDIS_OBJECT_TYPE_MINIPORT_PNP_CHARACTERISTICS,
+    NDIS_OBJECT_TYPE_MINIPORT_SS_CHARACTERISTICS,
+    NDIS_SIZEOF_MINIPORT_PNP_CHARACTERISTICS_REVISION_1,
+    NDIS_SIZEOF_MINIPORT_SS_CHARACTERISTICS_REVISION_1, NDIS_STATUS,
     NDIS_STATUS_BAD_CHARACTERISTICS, NDIS_STATUS_BAD_VERSION, NDIS_STATUS_NOT_SUPPORTED,
     NDIS_STATUS_RESOURCES, NDIS_STATUS_SUCCESS, NDIS_WDM_DRIVER, UNICODE_STRING,
 };
@@ -38,6 +40,8 @@ pub(crate) struct Handlers {
     pub(crate) driver_object: usize,
     /// Optional handlers, from SetOptions.
     pnp: BatonCell<Option<NDIS_MINIPORT_PNP_CHARACTERISTICS>>,
+    /// Handlers for selective suspend, which NdisSetOptionalHandlers brought.
+    pub(crate) idle: BatonCell<Option<NDIS_MINIPORT_SS_CHARACTERISTICS>>,
 }
 
 // SAFETY: the handlers are function pointers and numbers; the baton orders their users.
@@ -92,6 +96,7 @@ pub(crate) unsafe extern "efiapi" fn register(
         context: context.addr(),
         driver_object: driver_object.addr(),
         pnp: BatonCell::new(None),
+        idle: BatonCell::new(None),
     };
     let module = modules::of_code(given.InitializeHandlerEx.map_or(0, |f| f as usize));
     let driver = add(module, Some(handlers));
@@ -202,6 +207,17 @@ pub(crate) unsafe extern "efiapi" fn set_optional_handlers(
     });
     // SAFETY: the caller's contract.
     let given = unsafe { (*optional).Header };
+    if given.Type == NDIS_OBJECT_TYPE_MINIPORT_SS_CHARACTERISTICS {
+        header::check(
+            CALL,
+            given,
+            NDIS_OBJECT_TYPE_MINIPORT_SS_CHARACTERISTICS,
+            &[(1, NDIS_SIZEOF_MINIPORT_SS_CHARACTERISTICS_REVISION_1)],
+        );
+        // SAFETY: the caller's contract; the type names the structure, whose size was checked.
+        let given = unsafe { optional.cast::<NDIS_MINIPORT_SS_CHARACTERISTICS>().read() };
+        return set_idle_handlers(CALL, handle, given);
+    }
     if given.Type != NDIS_OBJECT_TYPE_MINIPORT_PNP_CHARACTERISTICS {
         return NDIS_STATUS_NOT_SUPPORTED;
     }
@@ -222,6 +238,32 @@ pub(crate) unsafe extern "efiapi" fn set_optional_handlers(
     if let Some(handlers) = &driver.handlers {
         handlers.pnp.with(|pnp| *pnp = Some(given));
     }
+    NDIS_STATUS_SUCCESS
+}
+
+/// Rule 264: both handlers, and not together with synchronous OID requests.
+fn set_idle_handlers(
+    call: &str,
+    driver: u64,
+    given: NDIS_MINIPORT_SS_CHARACTERISTICS,
+) -> NDIS_STATUS {
+    let driver = handles::lookup::<MiniportDriver>(driver);
+    let Some(handlers) = driver.and_then(|driver| driver.handlers.as_ref()) else {
+        return NDIS_STATUS_NOT_SUPPORTED;
+    };
+    let both =
+        given.IdleNotificationHandler.is_some() && given.CancelIdleNotificationHandler.is_some();
+    let both = verifier::require(264, both, || {
+        format!("{call}: of the two handlers for selective suspend one is missing")
+    });
+    let synchronous = handlers.characteristics.SynchronousOidRequestHandler;
+    verifier::require(264, synchronous.is_none(), || {
+        format!("{call}: selective suspend together with synchronous OID requests")
+    });
+    if !both {
+        return NDIS_STATUS_BAD_CHARACTERISTICS;
+    }
+    handlers.idle.with(|idle| *idle = Some(given));
     NDIS_STATUS_SUCCESS
 }
 
@@ -287,6 +329,13 @@ impl MiniportDriver {
     pub(crate) fn pnp_handlers(&'static self) -> Option<NDIS_MINIPORT_PNP_CHARACTERISTICS> {
         let handlers = self.handlers.as_ref()?;
         handlers.pnp.with(|pnp| *pnp)
+    }
+
+    /// The handlers for selective suspend, if the driver has them.
+    pub(crate) fn idle_handlers(&'static self) -> Option<NDIS_MINIPORT_SS_CHARACTERISTICS> {
+        self.handlers
+            .as_ref()
+            .and_then(|handlers| handlers.idle.with(|idle| *idle))
     }
 
     /// Whether the driver registered with an NDIS version of at least `major`.`minor`.

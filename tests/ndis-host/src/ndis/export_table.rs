@@ -26,6 +26,8 @@ pub fn exports() -> Vec<(&'static str, usize)> {
         oid::exports::exports(),
         bindings::exports::exports(),
         interfaces::exports::exports(),
+        super::power::exports(),
+        super::reset::exports(),
     ];
     parts.concat()
 }

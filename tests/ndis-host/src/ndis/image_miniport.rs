@@ -4,10 +4,10 @@ use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ndis_sys::{
-    NDIS_HALT_ACTION, NDIS_MINIPORT_DRIVER_CHARACTERISTICS, NDIS_MINIPORT_INIT_PARAMETERS,
-    NDIS_MINIPORT_PAUSE_PARAMETERS, NDIS_MINIPORT_RESTART_PARAMETERS, NDIS_SHUTDOWN_ACTION,
-    NDIS_STATUS, NDIS_STATUS_FAILURE, NDIS_STATUS_NOT_SUPPORTED, NET_BUFFER_LIST,
-    NET_DEVICE_PNP_EVENT,
+    BOOLEAN, FALSE, NDIS_HALT_ACTION, NDIS_MINIPORT_DRIVER_CHARACTERISTICS,
+    NDIS_MINIPORT_INIT_PARAMETERS, NDIS_MINIPORT_PAUSE_PARAMETERS,
+    NDIS_MINIPORT_RESTART_PARAMETERS, NDIS_SHUTDOWN_ACTION, NDIS_STATUS, NDIS_STATUS_FAILURE,
+    NDIS_STATUS_HARD_ERRORS, NDIS_STATUS_NOT_SUPPORTED, NET_BUFFER_LIST, NET_DEVICE_PNP_EVENT,
 };
 
 use crate::ndis::adapter::Adapter;
@@ -188,6 +188,46 @@ impl Miniport for ImageMiniport {
             let context = self.context();
             // SAFETY: see above.
             sched::in_driver(|| unsafe { shutdown(context, action) })
+        }
+    }
+
+    fn checks_for_hang(&self) -> bool {
+        self.handlers()
+            .is_some_and(|h| h.CheckForHangHandlerEx.is_some())
+    }
+
+    fn check_for_hang(&self) -> bool {
+        let check = self.handlers().and_then(|h| h.CheckForHangHandlerEx);
+        // SAFETY: see above.
+        check.is_some_and(|check| unsafe { check(self.context()) } != FALSE)
+    }
+
+    fn reset(&self, addressing: &mut BOOLEAN) -> NDIS_STATUS {
+        let Some(reset) = self.handlers().and_then(|h| h.ResetHandlerEx) else {
+            return NDIS_STATUS_HARD_ERRORS;
+        };
+        // SAFETY: see above.
+        unsafe { reset(self.context(), addressing) }
+    }
+
+    fn can_idle(&self) -> bool {
+        self.driver.idle_handlers().is_some()
+    }
+
+    fn idle_notification(&self, force: bool) -> NDIS_STATUS {
+        let handlers = self.driver.idle_handlers();
+        let Some(notify) = handlers.and_then(|handlers| handlers.IdleNotificationHandler) else {
+            return NDIS_STATUS_FAILURE;
+        };
+        // SAFETY: see above.
+        unsafe { notify(self.context(), BOOLEAN::from(force)) }
+    }
+
+    fn cancel_idle_notification(&self) {
+        let handlers = self.driver.idle_handlers();
+        if let Some(cancel) = handlers.and_then(|h| h.CancelIdleNotificationHandler) {
+            // SAFETY: see above.
+            unsafe { cancel(self.context()) }
         }
     }
 }

@@ -9,10 +9,10 @@
 //! documents for the routine; where it allows two, the seed chooses.
 
 use ndis_sys::{
-    NDIS_BIND_PARAMETERS, NDIS_HALT_ACTION, NDIS_MINIPORT_INIT_PARAMETERS,
+    BOOLEAN, NDIS_BIND_PARAMETERS, NDIS_HALT_ACTION, NDIS_MINIPORT_INIT_PARAMETERS,
     NDIS_MINIPORT_PAUSE_PARAMETERS, NDIS_MINIPORT_RESTART_PARAMETERS, NDIS_SHUTDOWN_ACTION,
-    NDIS_STATUS, NDIS_STATUS_INDICATION, NDIS_STATUS_NOT_SUPPORTED, NET_BUFFER_LIST,
-    NET_DEVICE_PNP_EVENT, NET_PNP_EVENT_NOTIFICATION,
+    NDIS_STATUS, NDIS_STATUS_FAILURE, NDIS_STATUS_HARD_ERRORS, NDIS_STATUS_INDICATION,
+    NDIS_STATUS_NOT_SUPPORTED, NET_BUFFER_LIST, NET_DEVICE_PNP_EVENT, NET_PNP_EVENT_NOTIFICATION,
 };
 
 pub use super::oid::request_ref::OidRequestRef;
@@ -98,6 +98,35 @@ pub trait Miniport: Send + Sync {
 
     /// MiniportShutdownEx, at PASSIVE, or at HIGH in a bug check.
     fn shutdown(&self, action: NDIS_SHUTDOWN_ACTION);
+
+    /// Whether there is a MiniportCheckForHangEx, and so a MiniportResetEx.
+    fn checks_for_hang(&self) -> bool {
+        false
+    }
+
+    /// MiniportCheckForHangEx, at PASSIVE; true leads to a reset.
+    fn check_for_hang(&self) -> bool {
+        false
+    }
+
+    /// MiniportResetEx, at or below DISPATCH: a final status, or PENDING and NdisMResetComplete
+    /// later. A nonzero `addressing` has NDIS set filter and multicast list again.
+    fn reset(&self, _addressing: &mut BOOLEAN) -> NDIS_STATUS {
+        NDIS_STATUS_HARD_ERRORS
+    }
+
+    /// Whether there are handlers for selective suspend.
+    fn can_idle(&self) -> bool {
+        false
+    }
+
+    /// MiniportIdleNotification, at PASSIVE: PENDING, FAILURE, or BUSY unless `force`.
+    fn idle_notification(&self, _force: bool) -> NDIS_STATUS {
+        NDIS_STATUS_FAILURE
+    }
+
+    /// MiniportCancelIdleNotification, at PASSIVE.
+    fn cancel_idle_notification(&self) {}
 }
 
 /// One protocol driver, above NDIS. `binding` is its ProtocolBindingContext.

@@ -78,6 +78,21 @@ pub(crate) struct DeviceObjects {
     pub(crate) next: usize,
 }
 
+/// What a driver may do with the registers of its device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Whatever it likes.
+    #[default]
+    Free,
+    /// Nothing: it was told that the device is gone, and may only run into it a few times before
+    /// it has let go (rule 76).
+    Leaving,
+    /// Nothing: it is halted because the device is gone (rule 67).
+    Gone,
+    /// Nothing: the device is in low power (rule 256).
+    Asleep,
+}
+
 /// What happens when a message arrives; called as a world event, must not call a driver.
 pub(crate) type MessageSink = Box<dyn Fn(usize)>;
 
@@ -161,6 +176,23 @@ pub(crate) trait DeviceNode: Send + Sync {
     /// Switches memory decoding and bus mastering, at start and stop.
     fn set_powered(&self, _on: bool) {}
 
+    /// Takes the power from the device, which forgets everything: D3.
+    fn power_off(&self) {}
+
+    /// Gives a device its power back, and its bus registers as they were: D0.
+    fn power_on(&self) {}
+
+    /// Assigns other resources, while the device is stopped.
+    fn move_resources(&self) {}
+
+    /// Says how its registers may be used from now on.
+    fn set_access(&self, _access: Access) {}
+
     /// Takes the hardware away.
     fn unplug(&self) {}
+
+    /// Whether the hardware has been taken away.
+    fn is_gone(&self) -> bool {
+        false
+    }
 }

@@ -25,6 +25,8 @@ pub(crate) struct ProtocolDriver {
     /// Name as registered; by it the registry knows the protocol.
     pub(crate) name: String,
     pub(crate) protocol: Arc<dyn Protocol>,
+    /// NDIS version that it is written for.
+    pub(crate) version: (u8, u8),
 }
 
 impl Object for ProtocolDriver {
@@ -76,7 +78,9 @@ pub(crate) unsafe extern "efiapi" fn register(
         return NDIS_STATUS_RESOURCES;
     }
     let module = modules::of_code(given.BindAdapterHandlerEx.map_or(0, |f| f as usize));
-    let driver = add(&name, module, Arc::new(ImageProtocol::new(given, context)));
+    let version = (given.MajorNdisVersion, given.MinorNdisVersion);
+    let protocol = Arc::new(ImageProtocol::new(given, context));
+    let driver = add_with_version(&name, module, protocol, version);
     if let Some(set_options) = given.SetOptionsHandler {
         let status = callback(Callback::SetOptions, driver.handle, || {
             // SAFETY: the driver registered this routine with this context.
@@ -93,11 +97,21 @@ pub(crate) unsafe extern "efiapi" fn register(
     NDIS_STATUS_SUCCESS
 }
 
-/// Adds a protocol driver; its binds come from the PnP manager.
+/// Adds a protocol driver of this Windows; its binds come from the PnP manager.
 pub(crate) fn add(
     name: &str,
     module: ModuleId,
     protocol: Arc<dyn Protocol>,
+) -> &'static ProtocolDriver {
+    let os = ntoskrnl::os();
+    add_with_version(name, module, protocol, (os.ndis_major, os.ndis_minor))
+}
+
+fn add_with_version(
+    name: &str,
+    module: ModuleId,
+    protocol: Arc<dyn Protocol>,
+    version: (u8, u8),
 ) -> &'static ProtocolDriver {
     let name = name.to_owned();
     let driver = handles::create(|handle| ProtocolDriver {
@@ -105,6 +119,7 @@ pub(crate) fn add(
         module,
         name,
         protocol,
+        version,
     });
     PROTOCOLS.with(|protocols| protocols.push(driver));
     verifier::note(format!("protocol driver registered: {}", driver.name));
@@ -161,6 +176,11 @@ pub(crate) unsafe extern "efiapi" fn deregister(protocol_handle: NDIS_HANDLE) {
 }
 
 impl ProtocolDriver {
+    /// Whether the driver is written for an NDIS version of at least `major`.`minor`.
+    pub(crate) fn is_at_least(&self, major: u8, minor: u8) -> bool {
+        self.version >= (major, minor)
+    }
+
     /// The bindings of this protocol, in the order of the adapters.
     pub(crate) fn bindings(&'static self) -> Vec<&'static Binding> {
         let of_self = |binding: &&'static Binding| binding.protocol.handle == self.handle;

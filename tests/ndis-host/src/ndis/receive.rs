@@ -16,9 +16,12 @@ use crate::ndis::handles;
 use crate::ndis::nbl::custody::{self, Custody};
 use crate::ndis::nbl::seal::{Direction, Seal};
 use crate::ndis::nbl::{raw, shadow, stand_in};
-use crate::ndis::{receive_checks, send};
+use crate::ndis::{power, receive_checks, send};
 use crate::sched;
 use crate::verifier;
+
+/// How long after MiniportShutdownEx an indication may still come that had begun before.
+const UNDER_WAY_NS: u64 = 1_000_000;
 
 /// An indicated NBL, and where its frame goes.
 pub(crate) struct Indicated {
@@ -45,6 +48,7 @@ pub(crate) unsafe extern "efiapi" fn indicate(
     call::check_dispatch_flag(CALL, flags);
     let chain = shadow::walk(nbls, CALL, 87);
     receive_checks::check_list(CALL, adapter, &chain, port, count, flags);
+    power::check_indication(256, CALL, adapter, 0);
     let flows = may_indicate(CALL, adapter);
     let resources = flags & NDIS_RECEIVE_FLAGS_RESOURCES != 0;
     let mut indicated = Vec::with_capacity(chain.len());
@@ -91,6 +95,15 @@ fn may_indicate(call: &str, adapter: &'static Adapter) -> bool {
         AdapterState::Pausing => {
             // The miniport learns of the pause while it runs; what it had begun may still come.
             true
+        }
+        AdapterState::Shutdown => {
+            // A DPC that was under way may be this far; nothing is delivered any more.
+            let since = adapter.state.with(|state| state.shut_down_ns);
+            let late = since.is_some_and(|since| sched::now() > since + UNDER_WAY_NS);
+            verifier::require(52, !late, || {
+                format!("{call} by {}, which was shut down", adapter.name)
+            });
+            false
         }
         phase => {
             verifier::breach(

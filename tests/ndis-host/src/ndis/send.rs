@@ -13,13 +13,13 @@ use ndis_sys::{
     NDIS_STATUS_SUCCESS, NET_BUFFER_LIST,
 };
 
-use crate::ndis::adapter::{self, Adapter};
+use crate::ndis::adapter::{self, Adapter, AdapterState};
 use crate::ndis::bindings::Binding;
 use crate::ndis::call::{self, Callback, Level, callback, import};
 use crate::ndis::nbl::custody::Custody;
 use crate::ndis::nbl::seal::{self, Direction, Seal};
 use crate::ndis::nbl::{pool, raw, shadow, stand_in};
-use crate::ndis::{dma, handles, modules};
+use crate::ndis::{dma, handles, modules, power};
 use crate::sched::{self, EventId};
 use crate::verifier::{self, SECOND_NS};
 
@@ -55,6 +55,11 @@ impl Outstanding {
     /// How many are out.
     pub(crate) fn len(&self) -> usize {
         self.ages.len()
+    }
+
+    /// When each was given to the miniport, and a number: one pair names one sending.
+    pub(crate) fn ages(&self) -> Vec<(u64, u64)> {
+        self.by_age.keys().copied().collect()
     }
 
     fn insert(&mut self, nbl: usize) {
@@ -106,6 +111,10 @@ pub(crate) unsafe extern "efiapi" fn send(
             binding.describe(),
             binding.phase()
         )
+    });
+    let asleep = binding.state.with(|state| state.asleep);
+    verifier::require(252, !asleep, || {
+        format!("{CALL} on {}, which is in low power", binding.describe())
     });
     let chain = shadow::walk(nbls, CALL, 87);
     for nbl in &chain {
@@ -204,6 +213,10 @@ fn hand_to_miniport(
     port: u32,
     flags: u32,
 ) {
+    // The system is going down: nobody is called any more, and nobody waits.
+    if adapter.phase() == AdapterState::Shutdown {
+        return;
+    }
     // SAFETY: NDIS has the NBLs between the hands of the protocol and those of the miniport.
     let first = unsafe { raw::link(part) };
     adapter.state.with(|state| state.in_miniport += 1);
@@ -317,6 +330,16 @@ unsafe fn take_back(call: &str, adapter: &'static Adapter, nbl: *mut NET_BUFFER_
             .any(|nb| dma::has_list(nb.addr()));
         verifier::require(148, !mapped, || {
             format!("{call}: NBL {nbl:p} is completed before its scatter/gather list is freed")
+        });
+        power::check_send_status(call, adapter, status);
+        let honest = [
+            NDIS_STATUS_SUCCESS,
+            NDIS_STATUS_NOT_ACCEPTED,
+            NDIS_STATUS_PAUSED,
+        ];
+        let honest = !adapter.is_surprise_removed() || honest.contains(&status);
+        verifier::require(76, honest, || {
+            format!("{call}: {} is gone; status {status:#x}", adapter.name)
         });
         verifier::require(115, STATUSES.contains(&status), || {
             format!("{call}: NBL {nbl:p} completed with status {status:#x}")

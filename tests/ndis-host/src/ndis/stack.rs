@@ -21,7 +21,7 @@ pub(crate) fn pause(adapter: &'static Adapter, reason: u32) {
 ///
 /// A miniport whose restart fails stays at rest, and its bindings with it.
 pub(crate) fn restart(adapter: &'static Adapter) {
-    if adapter.is_surprise_removed() {
+    if adapter.is_surprise_removed() || adapter.is_asleep() {
         return;
     }
     if adapter.phase() == AdapterState::Paused && adapter.restart() != NDIS_STATUS_SUCCESS {

@@ -13,9 +13,12 @@ use crate::ndis::adapter::lend::lend;
 use crate::ndis::adapter::{self, Adapter, AdapterState, attributes};
 use crate::ndis::bindings::BindingState;
 use crate::ndis::call::{Callback, Level, callback, import};
-use crate::ndis::{handles, header, oid, status_checks};
+use crate::ndis::{handles, header, oid, power, status_checks};
 use crate::sched;
-use crate::verifier;
+use crate::verifier::{self, SECOND_NS, Watchdog};
+
+/// Time for ProtocolStatusEx (table of rule 308).
+const STATUS_LIMIT_NS: u64 = 10 * SECOND_NS;
 
 /// How often a status that nobody knows follows one that was indicated.
 const UNKNOWN_ONE_IN: u64 = 8;
@@ -32,17 +35,26 @@ pub(crate) struct Link {
     /// Changes of the connect state: virtual time, and whether it went up.
     pub(crate) history: Vec<(u64, bool)>,
     told: bool,
+    /// The miniport has declared its first state.
+    begun: bool,
 }
 
 impl Link {
-    /// The state in the general attributes.
+    /// The state in the general attributes: at the first start, or after a halt for low power.
     pub(crate) fn begin(&mut self, connect_state: i32, xmit_speed: u64, rcv_speed: u64) {
+        let (was_up, was_begun) = (self.is_up(), self.begun);
         *self = Self {
             connect_state,
             xmit_speed,
             rcv_speed,
+            downs: self.downs,
+            history: std::mem::take(&mut self.history),
+            begun: true,
             ..Self::default()
         };
+        if was_begun && self.is_up() != was_up {
+            self.note_change();
+        }
     }
 
     /// Whether the link is up; `None` when nobody knows.
@@ -66,12 +78,16 @@ impl Link {
         self.xmit_speed = state.XmitLinkSpeed;
         self.rcv_speed = state.RcvLinkSpeed;
         self.told = true;
-        let is_up = self.is_up();
-        if is_up != was_up {
-            self.downs += u32::from(is_up == Some(false));
-            self.history.push((sched::now(), is_up == Some(true)));
+        if self.is_up() != was_up {
+            self.note_change();
         }
         repeated
+    }
+
+    fn note_change(&mut self) {
+        let is_up = self.is_up();
+        self.downs += u32::from(is_up == Some(false));
+        self.history.push((sched::now(), is_up == Some(true)));
     }
 }
 
@@ -146,6 +162,7 @@ fn check(call: &str, adapter: &'static Adapter, given: &NDIS_STATUS_INDICATION) 
             adapter.phase()
         )
     });
+    power::check_indication(192, call, adapter, code);
     let by_ndis = [NDIS_STATUS_RESET_START, NDIS_STATUS_RESET_END].contains(&code);
     verifier::require(72, !by_ndis, || {
         format!("{call}: NDIS itself indicates {code:#x}")
@@ -250,6 +267,10 @@ fn pass_on(adapter: &'static Adapter, given: NDIS_STATUS_INDICATION) {
         let mut copy = given;
         copy.SourceHandle = handles::raw(adapter.handle);
         binding.state.with(|state| state.in_callback += 1);
+        let name = binding.describe();
+        let watchdog = Watchdog::on(308, STATUS_LIMIT_NS, &binding.describe(), move || {
+            format!("ProtocolStatusEx of {name} does not return (7C/25, 3)")
+        });
         lend(copy, |place| {
             callback(Callback::Status, binding.handle, || {
                 // SAFETY: `place` holds the indication for the time of the call.
@@ -259,8 +280,21 @@ fn pass_on(adapter: &'static Adapter, given: NDIS_STATUS_INDICATION) {
                     .status(binding.context, unsafe { &*place });
             });
         });
+        drop(watchdog);
         binding.state.with(|state| state.in_callback -= 1);
     }
+}
+
+/// An indication of NDIS's own, without data. At or below DISPATCH.
+pub(crate) fn tell(adapter: &'static Adapter, code: NDIS_STATUS) {
+    pass_on(adapter, build(adapter, code, &mut []));
+}
+
+/// NDIS itself tells the bindings what the link is: it knows from the general attributes. At or
+/// below DISPATCH.
+pub(crate) fn tell_link(adapter: &'static Adapter) {
+    let mut buffer = oid::answer::link_state(adapter);
+    pass_on(adapter, build(adapter, NDIS_STATUS_LINK_STATE, &mut buffer));
 }
 
 /// Builds an indication; the buffer must outlive its use.

@@ -10,11 +10,11 @@ use crate::ndis::drivers::{self as miniport_drivers, MiniportDriver};
 
 /// The registration that drives a device of an image: that for virtual miniports where the driver
 /// key says so (rule 17).
-pub(super) fn registration(device: &Device) -> Option<&'static MiniportDriver> {
+pub(super) fn registration(device: &'static Device) -> Option<&'static MiniportDriver> {
     let Function::Image(image) = &device.function else {
         return None;
     };
-    let module = images::module_of(*image).ok()?;
+    let module = images::module_of(image.with(|image| *image)).ok()?;
     let is_virtual = config::integer(&device.node.driver_key(), "IMMiniport") == Some(1);
     let registered = miniport_drivers::of_module(module);
     let mut wanted = registered.iter();
@@ -33,7 +33,7 @@ pub(super) fn device_added(device: &'static Device) {
     if !wanted {
         return;
     }
-    if let Ok(adapter) = new_adapter(device, driver) {
+    if let Ok(adapter) = new_adapter(device) {
         let status = adapter.call_add_device();
         device
             .state
@@ -41,14 +41,8 @@ pub(super) fn device_added(device: &'static Device) {
     }
 }
 
-fn new_adapter(
-    device: &'static Device,
-    driver: &'static MiniportDriver,
-) -> Result<&'static Adapter, NDIS_STATUS> {
-    let miniport = match &device.function {
-        Function::Native { make, .. } => make(),
-        Function::Image(_) => driver.new_miniport().ok_or(NDIS_STATUS_FAILURE)?,
-    };
+fn new_adapter(device: &'static Device) -> Result<&'static Adapter, NDIS_STATUS> {
+    let (driver, miniport) = device.new_miniport().ok_or(NDIS_STATUS_FAILURE)?;
     let node = device.node.clone();
     Ok(adapter::create(&device.name(), driver, miniport, node))
 }
@@ -57,11 +51,7 @@ fn new_adapter(
 /// resources, or a new one.
 pub(super) fn adapter_for_start(device: &'static Device) -> Result<&'static Adapter, NDIS_STATUS> {
     let Some((adapter, status)) = device.state.with(|state| state.added) else {
-        let driver = match &device.function {
-            Function::Native { driver, .. } => Some(*driver),
-            Function::Image(_) => registration(device),
-        };
-        return new_adapter(device, driver.ok_or(NDIS_STATUS_FAILURE)?);
+        return new_adapter(device);
     };
     if status != NDIS_STATUS_SUCCESS {
         return Err(status);

@@ -151,11 +151,22 @@ fn disable_service(service: &str) {
 ///
 /// When a protocol of that name is registered.
 pub fn add_native_protocol(service: &str, protocol: Arc<dyn Protocol>) -> ProtocolId {
+    let all: Vec<_> = devices::all().iter().map(|device| device.id).collect();
+    add_native_protocol_on(service, protocol, &all)
+}
+
+/// As [`add_native_protocol`], bound to these devices of those that there are. PASSIVE.
+///
+/// # Panics
+///
+/// When a protocol of that name is registered.
+pub fn add_native_protocol_on(
+    service: &str,
+    protocol: Arc<dyn Protocol>,
+    on: &[DeviceId],
+) -> ProtocolId {
     let id = add(service, String::new());
-    let all = devices::all();
-    with(id, |component| {
-        component.enabled.extend(all.iter().map(|device| device.id))
-    });
+    with(id, |component| component.enabled.extend(on));
     write_linkage(id);
     let handle = api::register_protocol(service, protocol);
     let handle = handle.unwrap_or_else(|status| panic!("{service} cannot register: {status:#x}"));

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::drivers::DriverId;
 use ndis_sys::NDIS_STATUS;
 
+use super::added;
+use super::drivers::DriverId;
 use crate::ndis::adapter::Adapter;
 use crate::ndis::drivers::MiniportDriver;
 use crate::ndis::handles;
@@ -19,8 +20,8 @@ pub struct DeviceId(pub u32);
 
 /// Who drives a device.
 pub(super) enum Function {
-    /// The miniport driver of an image.
-    Image(DriverId),
+    /// The miniport driver of an image; an update puts another one in its place.
+    Image(BatonCell<DriverId>),
     /// A native miniport; the maker is called at each start.
     Native {
         driver: &'static MiniportDriver,
@@ -46,6 +47,8 @@ pub(super) struct State {
     pub(super) vanished: bool,
     /// The adapter of a device that MiniportAddDevice has seen, and what that returned.
     pub(super) added: Option<(&'static Adapter, NDIS_STATUS)>,
+    /// It is in low power.
+    pub(super) asleep: bool,
 }
 
 // SAFETY: a device is used by the holder of the baton only.
@@ -70,7 +73,7 @@ pub(super) fn add(guid: String, function: Function, node: Arc<dyn DeviceNode>) -
     }));
     DEVICES.with(|devices| devices.push(device));
     super::components::device_added(id);
-    super::added::device_added(device);
+    added::device_added(device);
     id
 }
 
@@ -91,7 +94,7 @@ pub(super) fn find(id: DeviceId) -> Option<&'static Device> {
 /// Forgets a device.
 pub(super) fn forget(id: DeviceId) {
     if let Some(device) = find(id) {
-        super::added::device_removed(device);
+        added::device_removed(device);
     }
     DEVICES.with(|devices| devices.retain(|device| device.id != id));
 }
@@ -103,8 +106,7 @@ pub(super) fn all() -> Vec<&'static Device> {
 
 /// Devices that an image drives.
 pub(super) fn of_driver(driver: DriverId) -> Vec<&'static Device> {
-    let is_of =
-        |device: &&'static Device| matches!(&device.function, Function::Image(of) if *of == driver);
+    let is_of = |device: &&'static Device| matches!(&device.function, Function::Image(of) if of.with(|of| *of) == driver);
     all().into_iter().filter(is_of).collect()
 }
 
@@ -118,6 +120,19 @@ pub(super) fn of_adapter(adapter: u64) -> Option<&'static Device> {
 }
 
 impl Device {
+    /// The driver that drives it, and its side of a new start; `None` while there is no driver.
+    pub(super) fn new_miniport(
+        &'static self,
+    ) -> Option<(&'static MiniportDriver, Arc<dyn Miniport>)> {
+        match &self.function {
+            Function::Native { driver, make } => Some((*driver, make())),
+            Function::Image(_) => {
+                let driver = added::registration(self)?;
+                Some((driver, driver.new_miniport()?))
+            }
+        }
+    }
+
     /// `\Device\{GUID}`: what bindings and protocols call the adapter.
     pub(super) fn name(&self) -> String {
         format!(r"\Device\{}", self.guid)

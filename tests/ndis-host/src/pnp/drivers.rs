@@ -275,6 +275,11 @@ pub fn unload_driver(driver: DriverId) {
         "{} devices of the driver are still there",
         left.len()
     );
+    unload_driver_of(driver);
+}
+
+/// As [`unload_driver`], of a driver whose devices are stopped and get another one.
+pub(super) fn unload_driver_of(driver: DriverId) {
     binder::settle();
     let (object, module) = DRIVERS.with(|drivers| {
         let driver = drivers
@@ -352,6 +357,12 @@ pub fn driver_range(id: DriverId) -> std::ops::Range<usize> {
     });
     let (base, size) = range.expect("a loaded driver");
     base..base + size
+}
+
+/// The service that a driver was loaded for.
+pub(super) fn service_of_driver(id: DriverId) -> anyhow::Result<String> {
+    let module = module_of(id)?;
+    service_of(module).context("a loaded driver has a service")
 }
 
 /// Address of the DRIVER_OBJECT of a loaded driver; 0 when it is not loaded.

@@ -12,8 +12,9 @@ use ndis_sys::{
 use super::added;
 use super::binder;
 use super::devices::{self, Device, DeviceId};
-use crate::ndis::adapter::{self, Adapter};
+use crate::ndis::adapter::{self, Adapter, AdapterState};
 use crate::ndis::bindings::{bind, events};
+use crate::ndis::node::Access;
 use crate::ndis::{config, stack};
 use crate::ntoskrnl::io::notifications;
 use crate::sched;
@@ -42,13 +43,15 @@ pub fn start_device(device: DeviceId) -> Result<(), NDIS_STATUS> {
         verifier::breach(30, format!("the driver key {key} has no {missing}"));
         return Err(NDIS_STATUS_FAILURE);
     }
+    device.node.set_access(Access::Free);
     device.node.set_powered(true);
     let adapter =
         added::adapter_for_start(device).inspect_err(|_| device.node.set_powered(false))?;
     adapter::enlist(adapter);
-    adapter
-        .initialize()
-        .inspect_err(|_| device.node.set_powered(false))?;
+    adapter.initialize().inspect_err(|_| {
+        adapter::forget(adapter, "a failed MiniportInitializeEx");
+        device.node.set_powered(false);
+    })?;
     device.state.with(|state| state.adapter = Some(adapter));
     binder::device_started(device);
     Ok(())
@@ -94,6 +97,14 @@ pub fn remove_device(device: DeviceId) {
     devices::forget(device);
 }
 
+/// The hardware of a device goes while nobody can notice: the device sleeps. PnP finds out at
+/// [`super::resume_device`].
+pub fn unplug_device(device: DeviceId) {
+    let device = devices::get(device);
+    device.node.unplug();
+    device.state.with(|state| state.vanished = true);
+}
+
 /// Removes a device without notice (2.7): its hardware is gone before anybody knows. PASSIVE.
 pub fn surprise_remove_device(device: DeviceId) {
     let device = devices::get(device);
@@ -104,14 +115,17 @@ pub fn surprise_remove_device(device: DeviceId) {
     binder::settle();
     if let Some(adapter) = device.adapter() {
         adapter.state.with(|state| state.surprise_removed = true);
-        adapter.notify(NdisDevicePnPEventSurpriseRemoved);
+        if adapter.phase() != AdapterState::Halted {
+            adapter.notify(NdisDevicePnPEventSurpriseRemoved);
+            device.node.set_access(Access::Leaving);
+        }
         take_down(device, adapter, NdisHaltDeviceSurpriseRemoved);
     }
     devices::forget(device.id);
 }
 
 /// The protocols are asked; a refusal is overridden (rule 253).
-fn query_remove(adapter: &'static Adapter) {
+pub(super) fn query_remove(adapter: &'static Adapter) {
     for binding in adapter.bindings() {
         let (code, none) = (NetEventQueryRemoveDevice, std::ptr::null_mut());
         let status = events::deliver(binding.protocol, Some(binding), code, none, 0);
@@ -141,7 +155,13 @@ pub fn query_and_cancel_removal(device: DeviceId) {
 }
 
 /// Pause, unbind, halt: the order is fixed by the pages.
-fn take_down(device: &'static Device, adapter: &'static Adapter, action: NDIS_HALT_ACTION) {
+///
+/// An adapter that is halted already, for low power, is only unbound.
+pub(super) fn take_down(
+    device: &'static Device,
+    adapter: &'static Adapter,
+    action: NDIS_HALT_ACTION,
+) {
     let stack_guard = adapter.own_stack();
     // Somebody else, a miniport that gave up say, may have been first.
     if device.adapter().is_none() {
@@ -151,19 +171,17 @@ fn take_down(device: &'static Device, adapter: &'static Adapter, action: NDIS_HA
     for binding in adapter.bindings().into_iter().rev() {
         bind::call_unbind(binding);
     }
-    // Callbacks that completed the pause may still be on their way out, and OIDs on theirs in.
-    sched::wait("the quiet of an adapter", || is_quiet(adapter), None);
+    adapter.close_for_halt();
     device.state.with(|state| state.adapter = None);
-    adapter.halt(action);
+    if action == NdisHaltDeviceSurpriseRemoved {
+        device.node.set_access(Access::Gone);
+    }
+    if adapter.phase() != AdapterState::Halted {
+        adapter.halt(action);
+    }
+    adapter::forget(adapter, "MiniportHaltEx");
     device.node.set_powered(false);
     drop(stack_guard);
-}
-
-fn is_quiet(adapter: &'static Adapter) -> bool {
-    let calls = adapter
-        .state
-        .with(|state| state.indicating + state.in_miniport);
-    calls == 0 && adapter.oids.with(|queue| queue.is_idle())
 }
 
 /// Brings the stack above a device to rest, as for a filter that attaches (2.4). PASSIVE.
@@ -198,6 +216,18 @@ pub fn shut_down_all() {
     for adapter in adapter::all() {
         adapter.shut_down(NdisShutdownPowerOff);
     }
+}
+
+/// The system crashes now, wherever it is: a processor raises to HIGH_LEVEL and stops all others,
+/// and MiniportShutdownEx of every adapter that asked for it is called there. `end` says what is
+/// left to be said; then the process ends with its exit code.
+pub fn crash(end: impl FnOnce() -> i32 + 'static) {
+    let cpu = sched::random_below(sched::cpu_count() as u64) as usize;
+    sched::interrupt(cpu, sched::HIGH_LEVEL, move || {
+        verifier::note("the system crashes");
+        sched::alone(bugcheck_all);
+        std::process::exit(end())
+    });
 }
 
 /// MiniportShutdownEx of every adapter that asked for it, at HIGH_LEVEL: the system crashes.

@@ -8,6 +8,7 @@
 
 mod added;
 mod binder;
+mod change;
 mod components;
 mod device_objects;
 mod devices;
@@ -15,6 +16,8 @@ mod drivers;
 mod life;
 mod native;
 mod pci;
+mod power;
+mod register_judge;
 mod slot;
 
 use crate::ndis::adapter::Adapter;
@@ -22,20 +25,25 @@ use crate::ndis::modules::ModuleId;
 use crate::ndis::protocols::ProtocolDriver;
 
 pub use binder::settle;
+pub use change::{cancel_removal, cancel_stop, rebalance_device, update_driver};
 pub use components::{
-    ProtocolId, add_native_protocol, install_protocol, protocol_handle, remove_native_protocol,
-    set_binding, uninstall_protocol,
+    ProtocolId, add_native_protocol, add_native_protocol_on, install_protocol, protocol_handle,
+    remove_native_protocol, set_binding, uninstall_protocol,
 };
 pub use devices::{DeviceId, adapter, driver_key, set_parameter};
 pub use drivers::{
     DriverId, driver_range, load_driver, load_driver_file, load_linked_driver, unload_driver,
 };
 pub use life::{
-    bugcheck_all, disable_device, enable_device, pause_stack, query_and_cancel_removal,
+    bugcheck_all, crash, disable_device, enable_device, pause_stack, query_and_cancel_removal,
     remove_device, restart_stack, shut_down_all, start_device, stop_device, surprise_remove_device,
+    unplug_device,
 };
 pub use native::{add_native_device, add_root_device};
 pub use pci::{add_pci_device, limit_messages};
+pub use power::{
+    resume_device, resume_system, sleep_device, sleep_system, suspend_idle, wake_idle,
+};
 
 /// NDIS tells that a protocol has registered: its binds are due.
 pub(crate) fn on_protocol_registered(protocol: &'static ProtocolDriver) {

@@ -1,6 +1,7 @@
 //! Devices without hardware, driven by native miniports or by loaded drivers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ndis_sys::{IF_TYPE_ETHERNET_CSMACD, NdisMedium802_3, NdisPhysicalMedium802_3};
 
@@ -22,6 +23,7 @@ static COUNT: BatonCell<u32> = BatonCell::new(0);
 struct NativeNode {
     key: String,
     objects: DeviceObjects,
+    gone: AtomicBool,
 }
 
 impl DeviceNode for NativeNode {
@@ -56,6 +58,14 @@ impl DeviceNode for NativeNode {
     }
 
     fn disconnect_messages(&self) {}
+
+    fn unplug(&self) {
+        self.gone.store(true, Ordering::Relaxed);
+    }
+
+    fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
 }
 
 /// Adds a device that a native miniport drives: a VF, say. `make` is called at each start.
@@ -74,7 +84,12 @@ pub fn add_native_device(
 /// Adds a device without hardware for a loaded driver, with keywords as [`add_native_device`].
 pub fn add_root_device(name: &str, settings: &[(&str, Value)], driver: DriverId) -> DeviceId {
     let object = super::drivers::object_of(driver);
-    add(name, settings, object, Function::Image(driver))
+    add(
+        name,
+        settings,
+        object,
+        Function::Image(BatonCell::new(driver)),
+    )
 }
 
 fn add(name: &str, settings: &[(&str, Value)], driver: usize, function: Function) -> DeviceId {
@@ -101,6 +116,7 @@ fn add(name: &str, settings: &[(&str, Value)], driver: usize, function: Function
     let node = Arc::new(NativeNode {
         key,
         objects: device_objects::create(driver),
+        gone: AtomicBool::new(false),
     });
     devices::add(guid, function, node)
 }

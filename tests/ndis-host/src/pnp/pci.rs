@@ -12,9 +12,11 @@ use super::slot::{HostSide, Slot};
 use crate::inf::{Inf, Installed, Target};
 use crate::mmio;
 use crate::ndis::node::{
-    DeviceNode, DeviceObjects, DmaAccess, Level, LineSink, MessageSink, Resources, TableChange,
+    Access, DeviceNode, DeviceObjects, DmaAccess, Level, LineSink, MessageSink, Resources,
+    TableChange,
 };
 use crate::registry::{self, Value};
+use crate::sched::BatonCell;
 
 /// The node of a PCI device.
 struct PciNode {
@@ -127,8 +129,28 @@ impl DeviceNode for PciNode {
         self.slot.set_enabled(on);
     }
 
+    fn power_off(&self) {
+        self.slot.power_off();
+    }
+
+    fn power_on(&self) {
+        self.slot.power_on();
+    }
+
+    fn move_resources(&self) {
+        self.slot.move_resources();
+    }
+
+    fn set_access(&self, access: Access) {
+        self.slot.registers().allow(access);
+    }
+
     fn unplug(&self) {
         self.slot.unplug();
+    }
+
+    fn is_gone(&self) -> bool {
+        self.slot.is_unplugged()
     }
 }
 
@@ -164,7 +186,7 @@ pub fn add_pci_device(
     });
     Ok(device_table::add(
         installed.instance,
-        Function::Image(driver),
+        Function::Image(BatonCell::new(driver)),
         node,
     ))
 }

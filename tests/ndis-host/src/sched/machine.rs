@@ -115,6 +115,8 @@ pub(super) struct Cpu {
     pub(super) interrupts: VecDeque<Interrupt>,
     /// DPCs that wait, in order of arrival.
     pub(super) dpcs: VecDeque<Dpc>,
+    /// Virtual time that its code has taken, ns: steps and busy waits.
+    pub(super) code_ns: u64,
 }
 
 /// An interrupt that waits.
@@ -142,6 +144,7 @@ impl Cpu {
             busy_ns: 0,
             interrupts: VecDeque::new(),
             dpcs: VecDeque::new(),
+            code_ns: 0,
         }
     }
 

@@ -33,6 +33,7 @@ impl Core {
             return None;
         }
         self.pass_time(self.settings.step_ns);
+        self.cpus[self.cpu].code_ns += self.settings.step_ns;
         let due = Due {
             events: self.world.next_time().is_some_and(|time| time <= self.now),
             work: self.cpus[self.cpu].has_work(),
@@ -67,7 +68,13 @@ pub fn spend(ns: u64) {
     } else {
         core(|core| core.now += ns);
     }
+    core(|core| core.this_cpu().code_ns += ns);
     point();
+}
+
+/// Virtual time that the code of the current CPU has taken so far, ns.
+pub fn code_ns() -> u64 {
+    core(|core| core.this_cpu().code_ns)
 }
 
 /// Runs the world events whose time has come.
@@ -83,6 +90,12 @@ pub(super) fn quietly<R>(body: impl FnOnce() -> R) -> R {
     let result = body();
     core(|core| core.quiet -= 1);
     result
+}
+
+/// Runs `body` with the rest of the machine stopped, as in a bug check: no other processor moves,
+/// nothing interrupts, and of time only what busy waits take passes.
+pub fn alone<R>(body: impl FnOnce() -> R) -> R {
+    quietly(body)
 }
 
 /// Something that interrupts the code of this CPU.

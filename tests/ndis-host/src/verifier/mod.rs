@@ -147,6 +147,19 @@ pub fn trail() -> Vec<(u64, String)> {
     lock(&NOTES).iter().cloned().collect()
 }
 
+/// What was last noted about an object, by its name, in one line.
+pub fn history(object: &str) -> String {
+    const LAST: usize = 8;
+    let trail = trail();
+    let about: Vec<_> = trail
+        .iter()
+        .filter(|(_, text)| text.contains(object))
+        .map(|(time_ns, text)| format!(" {} us: {text};", time_ns / 1000))
+        .collect();
+    let from = about.len().saturating_sub(LAST);
+    format!(" history of {object}:{}", about[from..].concat())
+}
+
 fn print_trail() {
     for (time_ns, text) in trail() {
         eprintln!("  {:>12} us  {text}", time_ns / 1000);

@@ -15,6 +15,21 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
+    /// As [`Watchdog::start`]; the report has the history of the object that is watched as well:
+    /// since when, and what was noted about it by name.
+    pub fn on(
+        rule: u16,
+        limit_ns: u64,
+        object: &str,
+        what: impl FnOnce() -> String + 'static,
+    ) -> Self {
+        let (since, object) = (sched::now() / 1000, object.to_owned());
+        Self::start(rule, limit_ns, move || {
+            let history = super::history(&object);
+            format!("{} (since {since} us;{history})", what())
+        })
+    }
+
     /// Ends the run with `rule` if the watchdog still lives in `limit_ns` nanoseconds.
     ///
     /// `what` is called then, to say what has not happened.

@@ -16,6 +16,7 @@ mod pe;
 
 mod bench;
 mod buffers;
+mod card;
 mod configuration;
 mod control_device;
 mod desk;

@@ -109,6 +109,8 @@ pub struct TcpIp {
 struct Edge {
     binding: Option<BindingHandle>,
     running: bool,
+    /// The adapter is in low power.
+    asleep: bool,
     /// Kept receives go back at once, due or not.
     hurry: bool,
     link_up: bool,
@@ -250,6 +252,7 @@ impl Edge {
         Self {
             binding: None,
             running: false,
+            asleep: false,
             hurry: false,
             link_up: false,
             in_flight: 0,

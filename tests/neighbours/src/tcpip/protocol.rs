@@ -6,7 +6,8 @@ use ndis_host::sched;
 use ndis_sys::{
     MediaConnectStateConnected, NDIS_BIND_PARAMETERS, NDIS_STATUS, NDIS_STATUS_INDICATION,
     NDIS_STATUS_NOT_RECOGNIZED, NDIS_STATUS_PENDING, NDIS_STATUS_SUCCESS, NET_BUFFER_LIST,
-    NET_PNP_EVENT_NOTIFICATION, NetEventPause, NetEventRestart,
+    NET_DEVICE_POWER_STATE, NET_PNP_EVENT_NOTIFICATION, NetDeviceStateD0, NetEventPause,
+    NetEventRestart, NetEventSetPower,
 };
 
 use super::{BINDING_CONTEXT, TcpIp, settings};
@@ -70,6 +71,7 @@ impl Protocol for TcpIp {
     ) -> NDIS_STATUS {
         match (binding, event.NetPnPEvent.NetEvent) {
             (Some(_), NetEventPause) => self.pause(event),
+            (Some(_), NetEventSetPower) => self.set_power(event),
             (Some(_), NetEventRestart) => {
                 self.resume();
                 NDIS_STATUS_SUCCESS
@@ -105,6 +107,25 @@ impl TcpIp {
     /// here, so by seed they take the time that they would have taken anyway.
     fn pause(&self, event: &NET_PNP_EVENT_NOTIFICATION) -> NDIS_STATUS {
         self.rest(sched::chance(2));
+        self.answer_when_idle(event)
+    }
+
+    /// NetEventSetPower: in low power nothing is sent, and sends have to be back before it is
+    /// answered.
+    fn set_power(&self, event: &NET_PNP_EVENT_NOTIFICATION) -> NDIS_STATUS {
+        let power = event.NetPnPEvent.Buffer.cast::<NET_DEVICE_POWER_STATE>();
+        // SAFETY: the event's buffer is a power state.
+        let on = unsafe { power.read() } == NetDeviceStateD0;
+        lock(&self.edge).asleep = !on;
+        if on {
+            self.wake_worker();
+            return NDIS_STATUS_SUCCESS;
+        }
+        self.answer_when_idle(event)
+    }
+
+    /// At once or, by seed, later.
+    fn answer_when_idle(&self, event: &NET_PNP_EVENT_NOTIFICATION) -> NDIS_STATUS {
         if sched::chance(2) {
             self.wait_for_sends();
             return NDIS_STATUS_SUCCESS;
@@ -114,7 +135,7 @@ impl TcpIp {
             return NDIS_STATUS_SUCCESS;
         };
         let (tcpip, event) = (self.shared(), Unanswered(event));
-        sched::spawn("pause of TCP/IP", move || {
+        sched::spawn("TCP/IP's sends end", move || {
             let event = event;
             tcpip.wait_for_sends();
             // SAFETY: NDIS keeps the notification until it is answered, which is here.

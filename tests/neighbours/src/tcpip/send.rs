@@ -14,7 +14,7 @@ const HEADER_ENDS: [usize; 3] = [14, 34, 54];
 impl Edge {
     /// How many frames the stack may send now.
     pub(super) fn room(&self, window: usize) -> usize {
-        if self.running && self.link_up && self.binding.is_some() {
+        if self.running && !self.asleep && self.link_up && self.binding.is_some() {
             window.saturating_sub(self.in_flight)
         } else {
             0

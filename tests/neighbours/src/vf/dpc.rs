@@ -68,7 +68,11 @@ impl Vf {
     }
 
     fn tell_link(&self, up: bool) {
-        let adapter = lock(&self.state).adapter;
+        // What is asleep tells it when it wakes up.
+        let adapter = {
+            let state = lock(&self.state);
+            state.adapter.filter(|_| !state.asleep)
+        };
         if let Some(adapter) = adapter {
             api::indicate_link(adapter, up, SPEED);
         }

@@ -33,6 +33,8 @@ impl Miniport for Vf {
             max_speed_bps: SPEED,
             connected: hardware.link_up(),
             multicast_slots: oids::MULTICAST_SLOTS,
+            attribute_flags: self.control.options().power.flags(),
+            power: self.control.options().power.capabilities(),
             ..AdapterAttributes::ethernet(hardware.mac())
         };
         let status = api::declare(adapter, &attributes);
@@ -105,7 +107,8 @@ impl Miniport for Vf {
     fn oid_request(&self, request: OidRequestRef) -> NDIS_STATUS {
         let status = self.serve_request(request);
         let adapter = lock(&self.state).adapter;
-        let Some(adapter) = adapter.filter(|_| sched::chance(2)) else {
+        let later = status != NDIS_STATUS_PENDING && sched::chance(2);
+        let Some(adapter) = adapter.filter(|_| later) else {
             return status;
         };
         let cpu = sched::random_below(sched::cpu_count() as u64) as usize;

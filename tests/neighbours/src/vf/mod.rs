@@ -11,6 +11,7 @@
 mod dpc;
 mod miniport;
 mod oids;
+mod power;
 mod receive;
 mod send;
 
@@ -41,6 +42,8 @@ pub struct VfOptions {
     pub never_complete_sends: bool,
     /// One indication in so many has the RESOURCES flag; 0: none.
     pub resources_one_in: u64,
+    /// What it does when the system sleeps.
+    pub power: VfPower,
     /// Received NBLs that may be out; beyond, indications have the RESOURCES flag.
     pub most_receives_out: usize,
 }
@@ -52,9 +55,21 @@ impl Default for VfOptions {
             refuse_oid: None,
             never_complete_sends: false,
             resources_one_in: 6,
+            power: VfPower::Unaware,
             most_receives_out: 256,
         }
     }
+}
+
+/// What a VF's miniport does when the system sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VfPower {
+    /// It knows nothing of power: NDIS halts it.
+    Unaware,
+    /// NDIS pauses it and tells it to go to D3.
+    Paused,
+    /// NDIS tells it to go to D3 while it runs.
+    Running,
 }
 
 /// What a VF's miniport did, over all its starts.
@@ -172,6 +187,8 @@ struct State {
     phase: Phase,
     /// The hardware is gone, and PnP has said so.
     gone: bool,
+    /// NDIS has told it to be in low power.
+    asleep: bool,
     adapter: Option<AdapterHandle>,
     pool: Option<NblPool>,
     sends: Sends,
@@ -236,6 +253,7 @@ impl State {
         Self {
             phase: Phase::Halted,
             gone: false,
+            asleep: false,
             adapter: None,
             pool: None,
             sends: Sends::default(),

@@ -42,6 +42,9 @@ impl Vf {
             self.control.count(|c| c.requests_refused += 1);
             return NDIS_STATUS_FAILURE;
         }
+        if let Some(status) = self.serve_power(request) {
+            return status;
+        }
         let queries = [NdisRequestQueryInformation, NdisRequestQueryStatistics];
         match request.kind() {
             OidKind::Query if !queries.contains(&request.request_type()) => {
@@ -139,7 +142,7 @@ impl Vf {
         Ok(())
     }
 
-    fn program_filter(&self) {
+    pub(super) fn program_filter(&self) {
         let filter = {
             let state = lock(&self.state);
             let has = |bit| state.filter & bit != 0;

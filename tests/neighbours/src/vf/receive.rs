@@ -34,7 +34,7 @@ impl Vf {
     fn admit(&self, count: usize) -> Option<(AdapterHandle, NblPool, u32)> {
         let options = self.control.options();
         let mut state = lock(&self.state);
-        if state.phase != Phase::Running {
+        if state.phase != Phase::Running || state.asleep {
             return None;
         }
         let many = state.receives_out + count > options.most_receives_out;

@@ -6,7 +6,8 @@ use devices::vf_port::TransmitError;
 use ndis_host::ndis::api;
 use ndis_host::sched;
 use ndis_sys::{
-    NDIS_STATUS, NDIS_STATUS_PAUSED, NDIS_STATUS_SEND_ABORTED, NDIS_STATUS_SUCCESS, NET_BUFFER_LIST,
+    NDIS_STATUS, NDIS_STATUS_LOW_POWER_STATE, NDIS_STATUS_NOT_ACCEPTED, NDIS_STATUS_PAUSED,
+    NDIS_STATUS_SUCCESS, NET_BUFFER_LIST,
 };
 
 use super::{Open, Phase, Queued, Sends, State, Vf};
@@ -40,7 +41,9 @@ impl Vf {
     fn refusal(&self) -> Option<NDIS_STATUS> {
         let state = lock(&self.state);
         if state.gone {
-            Some(NDIS_STATUS_SEND_ABORTED)
+            Some(NDIS_STATUS_NOT_ACCEPTED)
+        } else if state.asleep {
+            Some(NDIS_STATUS_LOW_POWER_STATE)
         } else {
             (state.phase != Phase::Running).then_some(NDIS_STATUS_PAUSED)
         }
@@ -110,11 +113,11 @@ impl Vf {
             open.into_values().map(|open| open.nbl).collect()
         };
         self.control.count(|c| c.lists_aborted += rest.len() as u64);
-        self.complete(grouped(rest, 4), NDIS_STATUS_SEND_ABORTED);
+        self.complete(grouped(rest, 4), NDIS_STATUS_NOT_ACCEPTED);
     }
 
     /// Gives NBLs back, a call for each group. They are out until NDIS has them.
-    fn complete(&self, groups: Vec<Vec<Nbl>>, status: NDIS_STATUS) {
+    pub(super) fn complete(&self, groups: Vec<Vec<Nbl>>, status: NDIS_STATUS) {
         let Some(adapter) = lock(&self.state).adapter else {
             return;
         };
@@ -155,7 +158,7 @@ impl Sends {
     }
 
     /// Takes out the NBLs of which the hardware has nothing.
-    fn take_unstarted(&mut self) -> Vec<Nbl> {
+    pub(super) fn take_unstarted(&mut self) -> Vec<Nbl> {
         let unstarted: Vec<u64> = self
             .open
             .iter()

@@ -15,9 +15,10 @@ use super::{Adapter, AdapterState, declared};
 use crate::ndis::call::{self, Callback, callback};
 use crate::ndis::nbl::{mdl, net_buffer, pool};
 use crate::ndis::{
-    config, dma, event_log, header, interrupts, logs, memory_calls, miniport_ports, resources,
-    rw_locks, shared, timers, work_items,
+    config, dma, event_log, header, interrupts, logs, memory_calls, miniport_ports, power, reset,
+    resources, rw_locks, shared, timers, work_items,
 };
+use crate::sched;
 use crate::verifier::{self, SECOND_NS, Watchdog};
 
 /// Real NDIS watches halt and the like; the table of rule 308 gives verifier's time for such.
@@ -31,7 +32,8 @@ enum After {
 }
 
 impl Adapter {
-    /// Halted -> Initializing -> Paused, or back to Halted with the miniport's failure.
+    /// Halted -> Initializing -> Paused, or back to Halted with the miniport's failure; then the
+    /// caller forgets the adapter.
     pub(crate) fn initialize(&'static self) -> Result<(), NDIS_STATUS> {
         self.set_phase(AdapterState::Initializing);
         let entries = event_log().len();
@@ -44,8 +46,10 @@ impl Adapter {
             format!("MiniportInitializeEx of {} returned PENDING", self.name)
         });
         if status == NDIS_STATUS_SUCCESS && declared::judge(self) {
+            power::check_capabilities(self);
             self.set_phase(AdapterState::Paused);
             self.notify(NdisDevicePnPEventPowerProfileChanged);
+            reset::watch_for_hangs(self);
             return Ok(());
         }
         let known = [
@@ -65,7 +69,6 @@ impl Adapter {
         }
         self.set_phase(AdapterState::Halted);
         self.check_clean(After::FailedInitialize);
-        super::forget(self, "a failed MiniportInitializeEx");
         Err(if status == NDIS_STATUS_SUCCESS {
             NDIS_STATUS_FAILURE
         } else {
@@ -102,7 +105,7 @@ impl Adapter {
         6 << 48 | u64::from(self.if_index) << 24
     }
 
-    /// Paused -> Halted.
+    /// Paused -> Halted. The caller forgets the adapter, unless it is halted for low power.
     pub(crate) fn halt(&'static self, action: NDIS_HALT_ACTION) {
         let phase = self.phase();
         assert_eq!(
@@ -116,14 +119,14 @@ impl Adapter {
             "halt with {sends} sends and {receives} receives out"
         );
         let name = self.name.clone();
-        let watchdog = Watchdog::start(308, HALT_LIMIT_NS, move || {
-            format!("{name}: MiniportHaltEx ends not")
+        let watchdog = Watchdog::on(308, HALT_LIMIT_NS, &self.name, move || {
+            format!("{name}: MiniportHaltEx does not end")
         });
         callback(Callback::Halt, self.handle, || self.miniport.halt(action));
         drop(watchdog);
         self.set_phase(AdapterState::Halted);
+        self.state.with(|state| state.context = 0);
         self.check_clean(After::Halt);
-        super::forget(self, "MiniportHaltEx");
     }
 
     /// Rules 45, 63, 64: everything of the adapter is released.
@@ -189,8 +192,19 @@ impl Adapter {
         });
     }
 
-    /// Whether the miniport wants MiniportShutdownEx in a bug check (rule 69).
+    /// Whether the miniport is to be called in a bug check: it wants to be (rule 69), and is
+    /// neither being initialized nor halted.
     pub(crate) fn wants_bugcheck_callback(&'static self) -> bool {
+        let live = matches!(
+            self.phase(),
+            AdapterState::Paused
+                | AdapterState::Restarting
+                | AdapterState::Running
+                | AdapterState::Pausing
+        );
+        if !live || self.state.with(|state| state.reset.is_closed()) {
+            return false;
+        }
         let flags = self
             .state
             .with(|s| s.declared.registration.map_or(0, |r| r.AttributeFlags));
@@ -212,5 +226,7 @@ impl Adapter {
                 self.miniport.shutdown(action)
             });
         }
+        let now = sched::now();
+        self.state.with(|state| state.shut_down_ns = Some(now));
     }
 }

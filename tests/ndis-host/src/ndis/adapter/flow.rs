@@ -49,7 +49,7 @@ impl Adapter {
             NDIS_SIZEOF_MINIPORT_PAUSE_PARAMETERS_REVISION_1,
         );
         parameters.PauseReason = reason;
-        let watchdog = Watchdog::start(308, PAUSE_LIMIT_NS, || self.describe_pause());
+        let watchdog = Watchdog::on(308, PAUSE_LIMIT_NS, &self.name, || self.describe_pause());
         let (status, _) = lend(parameters, |place| {
             callback(Callback::Pause, self.handle, || {
                 // SAFETY: `place` holds the parameters for the time of the call.
@@ -117,11 +117,17 @@ impl Adapter {
     pub(crate) fn restart(&'static self) -> NDIS_STATUS {
         self.set_phase(AdapterState::Restarting);
         self.state.with(|state| state.restart = Operation::Called);
-        let watchdog = Watchdog::start(308, PAUSE_LIMIT_NS, || {
+        let watchdog = Watchdog::on(308, PAUSE_LIMIT_NS, &self.name, || {
             format!("{}: the restart is not complete", self.name)
         });
         let mut attributes = self.restart_attributes();
+        let given = attributes;
         let status = self.call_restart(&mut attributes);
+        let kept = (given.next, given.oid, given.length)
+            == (attributes.next, attributes.oid, attributes.length);
+        verifier::require(61, kept, || {
+            format!("{} changes the list of restart attributes", self.name)
+        });
         drop(watchdog);
         self.state.with(|state| state.restart = Operation::Idle);
         if status == NDIS_STATUS_SUCCESS {

@@ -9,6 +9,7 @@ pub(crate) mod bring_up;
 pub(crate) mod declared;
 pub(crate) mod flow;
 pub(crate) mod lend;
+pub(crate) mod miniport_slot;
 pub(crate) mod operation;
 
 use std::sync::Arc;
@@ -21,10 +22,14 @@ use crate::ndis::handles::{self, Kind, Object};
 use crate::ndis::native::{AdapterHandle, Miniport};
 use crate::ndis::node::DeviceNode;
 use crate::ndis::oid::queue::OidQueue;
+use crate::ndis::power::{Idle, PowerState};
+use crate::ndis::reset::Reset;
 use crate::ndis::send::Outstanding;
 use crate::ndis::status::Link;
 use crate::sched::{BatonCell, ThreadId};
+use crate::verifier;
 use attributes::Declared;
+use miniport_slot::MiniportSlot;
 
 /// State of an adapter (Microsoft Learn, "Miniport Adapter States and Operations").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,13 +62,14 @@ pub(crate) enum Operation {
     Completed(NDIS_STATUS),
 }
 
-/// An adapter, from MiniportInitializeEx to MiniportHaltEx.
+/// An adapter, from the start of its device to its stop. In between it is halted once for each
+/// sleep of the system, if its miniport is not power aware.
 pub(crate) struct Adapter {
     pub(crate) handle: u64,
     /// `\Device\{GUID}`.
     pub(crate) name: String,
     pub(crate) driver: &'static MiniportDriver,
-    pub(crate) miniport: Arc<dyn Miniport>,
+    pub(crate) miniport: MiniportSlot,
     pub(crate) node: Arc<dyn DeviceNode>,
     pub(crate) if_index: u32,
     pub(crate) state: BatonCell<State>,
@@ -80,6 +86,9 @@ pub(crate) struct State {
     pub(crate) declared: Declared,
     pub(crate) pause: Operation,
     pub(crate) restart: Operation,
+    pub(crate) reset: Reset,
+    pub(crate) power: PowerState,
+    pub(crate) idle: Idle,
     /// NBLs indicated and not returned.
     pub(crate) receives_out: usize,
     /// Indications that run now.
@@ -87,6 +96,8 @@ pub(crate) struct State {
     /// Calls of MiniportReturnNetBufferLists and MiniportSendNetBufferLists that run now.
     pub(crate) in_miniport: u32,
     pub(crate) surprise_removed: bool,
+    /// When MiniportShutdownEx returned.
+    pub(crate) shut_down_ns: Option<u64>,
     /// NdisMRemoveMiniport was called.
     pub(crate) failed: bool,
     pub(crate) link: Link,
@@ -131,7 +142,7 @@ pub(crate) fn create(
         handle,
         name: name.to_owned(),
         driver,
-        miniport,
+        miniport: MiniportSlot::new(miniport),
         node,
         if_index,
         state: BatonCell::new(State::default()),
@@ -176,8 +187,15 @@ pub(crate) fn by_name(name: &str) -> Option<&'static Adapter> {
 }
 
 /// The adapter behind a handle that a driver passed; rule 68 when it is dead.
+///
+/// The handle outlives a halt for low power, but between that and the next MiniportInitializeEx
+/// the driver has no use of it.
 pub(crate) fn resolve(handle: NDIS_HANDLE, call: &str) -> &'static Adapter {
-    handles::resolve(handle, call)
+    let adapter: &'static Adapter = handles::resolve(handle, call);
+    verifier::insist(68, adapter.phase() != AdapterState::Halted, || {
+        format!("{call}: {} is halted", adapter.name)
+    });
+    adapter
 }
 
 impl Adapter {
@@ -194,7 +212,7 @@ impl Adapter {
     /// Enters a state.
     pub(crate) fn set_phase(&'static self, phase: AdapterState) {
         self.state.with(|state| state.phase = Phase(phase));
-        crate::verifier::note(format!("adapter {} is {phase:?}", self.name));
+        verifier::note(format!("adapter {} is {phase:?}", self.name));
     }
 
     /// NBLs that the miniport has not completed.

@@ -2,7 +2,8 @@
 
 use ndis_sys::{
     IF_TYPE_ETHERNET_CSMACD, MediaConnectStateConnected, MediaConnectStateDisconnected,
-    MediaDuplexStateFull, MediaDuplexStateUnknown, NDIS_LINK_SPEED_UNKNOWN, NDIS_LINK_STATE,
+    MediaConnectStateUnknown, MediaDuplexStateFull, MediaDuplexStateUnknown,
+    NDIS_DEVICE_POWER_STATE, NDIS_LINK_SPEED_UNKNOWN, NDIS_LINK_STATE,
     NDIS_MAC_OPTION_COPY_LOOKAHEAD_DATA, NDIS_MAC_OPTION_NO_LOOPBACK,
     NDIS_MAC_OPTION_TRANSFERS_NOT_PEND, NDIS_MINIPORT_ADAPTER_ATTRIBUTES,
     NDIS_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES, NDIS_OBJECT_TYPE_DEFAULT,
@@ -10,8 +11,9 @@ use ndis_sys::{
     NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_OFFLOAD_ATTRIBUTES,
     NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_REGISTRATION_ATTRIBUTES, NDIS_OFFLOAD,
     NDIS_PACKET_TYPE_ALL_MULTICAST, NDIS_PACKET_TYPE_BROADCAST, NDIS_PACKET_TYPE_DIRECTED,
-    NDIS_PACKET_TYPE_MULTICAST, NDIS_PACKET_TYPE_PROMISCUOUS, NDIS_RECEIVE_SCALE_CAPABILITIES,
-    NDIS_SIZEOF_LINK_STATE_REVISION_1, NDIS_SIZEOF_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES_REVISION_2,
+    NDIS_PACKET_TYPE_MULTICAST, NDIS_PACKET_TYPE_PROMISCUOUS, NDIS_PM_CAPABILITIES,
+    NDIS_RECEIVE_SCALE_CAPABILITIES, NDIS_SIZEOF_LINK_STATE_REVISION_1,
+    NDIS_SIZEOF_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES_REVISION_2,
     NDIS_SIZEOF_MINIPORT_ADAPTER_OFFLOAD_ATTRIBUTES_REVISION_1,
     NDIS_SIZEOF_MINIPORT_ADAPTER_REGISTRATION_ATTRIBUTES_REVISION_2, NDIS_STATUS,
     NDIS_STATUS_INDICATION, NDIS_STATUS_LINK_STATE, NDIS_STATUS_SUCCESS, NET_BUFFER_LIST,
@@ -28,7 +30,7 @@ use ndis_sys::{
 use crate::ndis::adapter::{self, attributes, flow};
 use crate::ndis::native::{AdapterHandle, OidRequestRef};
 use crate::ndis::nbl::shadow;
-use crate::ndis::{handles, header, oid, receive, send, status};
+use crate::ndis::{handles, header, oid, power, receive, reset, send, status};
 
 /// What a native adapter declares.
 #[derive(Clone)]
@@ -59,6 +61,8 @@ pub struct AdapterAttributes {
     pub statistics: u32,
     /// NDIS_MINIPORT_ATTRIBUTES_ bits.
     pub attribute_flags: u32,
+    /// Power capabilities, if the miniport is power aware.
+    pub power: Option<NDIS_PM_CAPABILITIES>,
     /// RSS capabilities, if RSS is on.
     pub rss: Option<NDIS_RECEIVE_SCALE_CAPABILITIES>,
     /// Offloads, if there are any.
@@ -121,6 +125,7 @@ impl AdapterAttributes {
             supported_oids: ETHERNET_OIDS.to_vec(),
             statistics: u32::MAX >> 4,
             attribute_flags: 0,
+            power: None,
             rss: None,
             offload: None,
         }
@@ -202,8 +207,12 @@ pub fn declare(adapter: AdapterHandle, declared: &AdapterAttributes) -> NDIS_STA
     }
     let mut oids = declared.supported_oids.clone();
     let mut rss = declared.rss;
+    let mut power = declared.power;
     let mut all = NDIS_MINIPORT_ADAPTER_ATTRIBUTES::zeroed();
     all.GeneralAttributes = declared.general(&mut oids);
+    if let Some(power) = &mut power {
+        all.GeneralAttributes.PowerManagementCapabilitiesEx = &raw mut *power;
+    }
     if let Some(rss) = &mut rss {
         all.GeneralAttributes.RecvScaleCapabilities = (&raw mut *rss).cast();
     }
@@ -277,19 +286,30 @@ pub fn indicate_raw_status(
 
 /// NDIS_STATUS_LINK_STATE. At or below DISPATCH.
 pub fn indicate_link(adapter: AdapterHandle, connected: bool, speed_bps: u64) {
+    let speed = if connected {
+        speed_bps
+    } else {
+        NDIS_LINK_SPEED_UNKNOWN
+    };
+    let (connect, duplex) = (connect_state(connected), duplex_state(connected));
+    indicate_link_state(adapter, connect, duplex, speed);
+}
+
+/// NDIS_STATUS_LINK_STATE of a miniport that goes to low power. At or below DISPATCH.
+pub fn indicate_link_unknown(adapter: AdapterHandle) {
+    let (connect, duplex) = (MediaConnectStateUnknown, MediaDuplexStateUnknown);
+    indicate_link_state(adapter, connect, duplex, NDIS_LINK_SPEED_UNKNOWN);
+}
+
+fn indicate_link_state(adapter: AdapterHandle, connect: i32, duplex: i32, speed: u64) {
     let mut state = NDIS_LINK_STATE::zeroed();
     state.Header = header::make(
         NDIS_OBJECT_TYPE_DEFAULT,
         1,
         NDIS_SIZEOF_LINK_STATE_REVISION_1,
     );
-    let speed = if connected {
-        speed_bps
-    } else {
-        NDIS_LINK_SPEED_UNKNOWN
-    };
-    state.MediaConnectState = connect_state(connected);
-    state.MediaDuplexState = duplex_state(connected);
+    state.MediaConnectState = connect;
+    state.MediaDuplexState = duplex;
     state.XmitLinkSpeed = speed;
     state.RcvLinkSpeed = speed;
     // SAFETY: the record has no padding.
@@ -318,6 +338,30 @@ pub fn direct_oid_complete(adapter: AdapterHandle, request: OidRequestRef, statu
 pub fn pause_complete(adapter: AdapterHandle) {
     // SAFETY: the handle is checked inside.
     unsafe { flow::pause_complete(handles::raw(adapter.0)) }
+}
+
+/// NdisMResetComplete. At or below DISPATCH.
+pub fn reset_complete(adapter: AdapterHandle, status: NDIS_STATUS, addressing: bool) {
+    // SAFETY: the handle is checked inside.
+    unsafe { reset::complete(handles::raw(adapter.0), status, addressing.into()) }
+}
+
+/// NdisMResetMiniport. At or below DISPATCH.
+pub fn reset_miniport(adapter: AdapterHandle) {
+    // SAFETY: the handle is checked inside.
+    unsafe { reset::request(handles::raw(adapter.0)) }
+}
+
+/// NdisMIdleNotificationConfirm. At PASSIVE.
+pub fn idle_confirm(adapter: AdapterHandle, power: NDIS_DEVICE_POWER_STATE) {
+    // SAFETY: the handle is checked inside.
+    unsafe { power::idle::confirm(handles::raw(adapter.0), power) }
+}
+
+/// NdisMIdleNotificationComplete. At or below DISPATCH.
+pub fn idle_complete(adapter: AdapterHandle) {
+    // SAFETY: the handle is checked inside.
+    unsafe { power::idle::complete(handles::raw(adapter.0)) }
 }
 
 /// NdisMRestartComplete. At or below DISPATCH.

@@ -15,9 +15,10 @@ mod protocol;
 mod requests;
 
 pub use miniport::{
-    AdapterAttributes, OffloadAttributes, declare, direct_oid_complete, indicate, indicate_link,
-    indicate_raw_status, indicate_status, oid_complete, pause_complete, restart_complete,
-    send_complete,
+    AdapterAttributes, OffloadAttributes, declare, direct_oid_complete, idle_complete,
+    idle_confirm, indicate, indicate_link, indicate_link_unknown, indicate_raw_status,
+    indicate_status, oid_complete, pause_complete, reset_complete, reset_miniport,
+    restart_complete, send_complete,
 };
 pub use nbls::{
     NblPool, chain, info, read_frames, set_info, set_source, set_status, status_of, unchain,

@@ -111,7 +111,7 @@ fn call_bind(protocol: &'static ProtocolDriver, adapter: &'static Adapter) -> ND
     BINDING_NOW.with(|running| running.push(operation));
     let name = format!("{} to {}", protocol.name, adapter.name);
     let what = name.clone();
-    let watchdog = Watchdog::start(308, BIND_LIMIT_NS, move || {
+    let watchdog = Watchdog::on(308, BIND_LIMIT_NS, &name, move || {
         format!("bind of {what} is not complete")
     });
     let mut parameters = BindParameters::of(protocol, adapter);
@@ -224,7 +224,7 @@ pub(crate) fn call_unbind(binding: &'static Binding) {
     });
     UNBINDING_NOW.with(|running| running.push(binding.handle));
     let what = name.clone();
-    let watchdog = Watchdog::start(308, UNBIND_LIMIT_NS, move || {
+    let watchdog = Watchdog::on(308, UNBIND_LIMIT_NS, &name, move || {
         format!("unbind of {what} is not complete")
     });
     let status = callback(Callback::Unbind, binding.handle, || {

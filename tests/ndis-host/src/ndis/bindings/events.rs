@@ -57,7 +57,7 @@ pub(crate) fn deliver(
     notification.NetPnPEvent.BufferLength = length;
     let name = binding.map_or_else(|| protocol.name.clone(), Binding::describe);
     let what = name.clone();
-    let watchdog = Watchdog::start(308, EVENT_LIMIT_NS, move || {
+    let watchdog = Watchdog::on(308, EVENT_LIMIT_NS, &name, move || {
         format!("NetPnP event {code} of {what} is not answered")
     });
     let global = u32::from(binding.is_none());
@@ -156,7 +156,7 @@ impl Binding {
             NDIS_SIZEOF_PROTOCOL_PAUSE_PARAMETERS_REVISION_1,
         );
         parameters.PauseReason = reason;
-        let watchdog = Watchdog::start(308, EVENT_LIMIT_NS, || {
+        let watchdog = Watchdog::on(308, EVENT_LIMIT_NS, &self.describe(), || {
             let (sends, receives) = self.outstanding();
             format!(
                 "{} is not paused ({sends} sends, {receives} receives)",

@@ -55,6 +55,8 @@ pub(crate) struct State {
     pub(crate) opened: bool,
     /// The protocol has answered NetEventPause: it must not send any more.
     pub(crate) pause_answered: bool,
+    /// The protocol has answered a NetEventSetPower that is not to D0.
+    pub(crate) asleep: bool,
     pub(crate) filter: u32,
     pub(crate) multicast: Vec<[u8; 6]>,
     pub(crate) lookahead: u32,

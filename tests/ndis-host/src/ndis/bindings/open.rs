@@ -131,6 +131,7 @@ fn create(operation: &'static BindOperation, context: usize) -> &'static Binding
             phase: BindingState::Opening,
             opened: false,
             pause_answered: false,
+            asleep: false,
             filter: 0,
             multicast: Vec::new(),
             lookahead: 0,
@@ -237,8 +238,9 @@ fn check_quiet(call: &str, binding: &'static Binding) {
     verifier::insist(238, sends == 0 && receives == 0 && oids == 0, || {
         format!("{call} of {name} with {sends} sends, {receives} receive NBLs, {oids} OIDs out")
     });
-    // What was removed by surprise refuses requests: its settings can't be undone.
-    if binding.adapter.is_surprise_removed() {
+    // What was removed by surprise, or is in low power, refuses requests: its settings can't be
+    // undone.
+    if binding.adapter.is_surprise_removed() || binding.adapter.is_asleep() {
         return;
     }
     verifier::require(238, settings == Settings::default(), || {

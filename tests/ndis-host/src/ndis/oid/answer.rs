@@ -148,7 +148,8 @@ fn answer_word(
     Some(word)
 }
 
-fn link_state(adapter: &'static Adapter) -> Vec<u8> {
+/// NDIS_LINK_STATE of an adapter.
+pub(crate) fn link_state(adapter: &'static Adapter) -> Vec<u8> {
     let link = adapter.state.with(|state| state.link.clone());
     let mut state = NDIS_LINK_STATE::zeroed();
     state.Header = header::make(

@@ -1,8 +1,8 @@
 //! One request at the miniport: MiniportOidRequest, its completion and its cancellation.
 
 use ndis_sys::{
-    NDIS_HANDLE, NDIS_OID_REQUEST, NDIS_STATUS, NDIS_STATUS_FAILURE, NDIS_STATUS_PENDING,
-    NDIS_STATUS_REQUEST_ABORTED, NDIS_STATUS_RESOURCES,
+    NDIS_HANDLE, NDIS_OID_REQUEST, NDIS_STATUS, NDIS_STATUS_FAILURE, NDIS_STATUS_LOW_POWER_STATE,
+    NDIS_STATUS_PENDING, NDIS_STATUS_REQUEST_ABORTED, NDIS_STATUS_RESOURCES,
 };
 
 use super::contents;
@@ -12,7 +12,7 @@ use super::queue::{Current, Turn};
 use super::request_ref::OidRequestRef;
 use crate::ndis::adapter::{self, Adapter, AdapterState, Operation};
 use crate::ndis::call::{self, Callback, Level, callback, import};
-use crate::ndis::handles;
+use crate::ndis::{handles, power};
 use crate::sched;
 use crate::verifier::{self, SECOND_NS, Watchdog};
 
@@ -40,6 +40,9 @@ pub(crate) fn request(
     _turn: &Turn,
     original: OidRequestRef,
 ) -> NDIS_STATUS {
+    if !power::admits(adapter, original.oid()) {
+        return NDIS_STATUS_LOW_POWER_STATE;
+    }
     if !is_ready(adapter) {
         return NDIS_STATUS_FAILURE;
     }
@@ -65,7 +68,7 @@ fn call_miniport(adapter: &'static Adapter, request: OidRequestRef) -> NDIS_STAT
         });
     });
     let name = &adapter.name;
-    let watchdog = Watchdog::start(157, OID_LIMIT_NS, move || {
+    let watchdog = Watchdog::on(157, OID_LIMIT_NS, name, move || {
         format!("OID {oid:#010x} on {name} is not complete")
     });
     let begun = sched::now();

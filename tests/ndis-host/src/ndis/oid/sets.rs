@@ -124,7 +124,8 @@ fn read_word(request: OidRequestRef) -> Option<u32> {
 /// Tells the miniport what the bindings want, if that has changed. IRQL = PASSIVE_LEVEL.
 pub(crate) fn refresh(adapter: &'static Adapter) {
     let has = adapter.state.with(|state| state.filter.now.clone());
-    if filter::union(adapter) == has || adapter.is_surprise_removed() {
+    let unreachable = adapter.is_surprise_removed() || adapter.is_asleep();
+    if filter::union(adapter) == has || unreachable {
         return;
     }
     let turn = adapter.take_oid_turn();
@@ -139,6 +140,10 @@ pub(crate) fn refresh(adapter: &'static Adapter) {
 
 /// Gives the miniport the union: the multicast list before a wider filter.
 fn apply(adapter: &'static Adapter, turn: &Turn) -> NDIS_STATUS {
+    // A miniport in low power is told when it is back in D0.
+    if adapter.is_asleep() {
+        return NDIS_STATUS_SUCCESS;
+    }
     let wanted = filter::union(adapter);
     let has = adapter.state.with(|state| state.filter.now.clone());
     if wanted.multicast != has.multicast {
@@ -183,7 +188,7 @@ fn apply(adapter: &'static Adapter, turn: &Turn) -> NDIS_STATUS {
 }
 
 /// A set request of NDIS itself.
-fn set(adapter: &'static Adapter, turn: &Turn, oid: u32, data: &[u8]) -> NDIS_STATUS {
+pub(crate) fn set(adapter: &'static Adapter, turn: &Turn, oid: u32, data: &[u8]) -> NDIS_STATUS {
     let mut data = data.to_vec();
     let mut request: NDIS_OID_REQUEST = ndis_sys::zeroed();
     request.Header = header::make(

@@ -103,6 +103,11 @@ pub(super) fn check(call: &str, binding: &'static Binding, request: OidRequestRe
             binding.describe()
         )
     });
+    // An unbind undoes settings wherever it comes; NDIS answers for the miniport.
+    let asleep = binding.state.with(|state| state.asleep) && phase != BindingState::Closing;
+    verifier::require(252, !asleep, || {
+        format!("{call} on {}, which is in low power", binding.describe())
+    });
     let address = request.0.addr();
     let again = binding.adapter.oids.with(|queue| {
         queue

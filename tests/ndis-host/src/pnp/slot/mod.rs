@@ -14,8 +14,9 @@ use ndis_sys::{
     PCI_ENABLE_MEMORY_SPACE,
 };
 
+use super::register_judge::Registers;
 use crate::mmio;
-use crate::ndis::node::Range;
+use crate::ndis::node::{Access, Range};
 use crate::sched::{self, BatonCell};
 use domain::Domain;
 use line::Line;
@@ -39,6 +40,7 @@ pub(super) struct Slot {
     messages: BatonCell<Messages>,
     line: BatonCell<Line>,
     pub(super) domain: Domain,
+    registers: Registers,
 }
 
 #[derive(Default)]
@@ -46,6 +48,7 @@ struct State {
     bars: Vec<(Bar, u64)>,
     waking: bool,
     unplugged: bool,
+    asleep: bool,
 }
 
 static NEXT_ADDRESS: BatonCell<u64> = BatonCell::new(DEVICE_MEMORY);
@@ -81,6 +84,7 @@ impl Slot {
             messages: BatonCell::new(Messages::default()),
             line: BatonCell::new(Line::default()),
             domain: Domain::new(),
+            registers: Registers::new(),
         }))
     }
 
@@ -88,19 +92,26 @@ impl Slot {
     pub(super) fn plug(&'static self, function: Box<dyn PciFunction>) {
         let bars = function.bars();
         self.function.with(|slot| *slot = Some(function));
-        for bar in bars {
-            let (place, least) = match bar.kind {
+        self.assign(bars);
+        self.place_bars();
+    }
+
+    /// Gives the BARs addresses that nobody has.
+    fn assign(&'static self, bars: Vec<Bar>) {
+        let place = |bar: Bar| {
+            let (next, least) = match bar.kind {
                 BarKind::Memory => (&NEXT_ADDRESS, 4096),
                 BarKind::Ports => (&NEXT_PORT, 4),
             };
-            let address = place.with(|next| {
+            let address = next.with(|next| {
                 let address = next.next_multiple_of(bar.size.max(least));
                 *next = address + bar.size;
                 address
             });
-            self.state.with(|state| state.bars.push((bar, address)));
-        }
-        self.place_bars();
+            (bar, address)
+        };
+        let bars = bars.into_iter().map(place).collect();
+        self.state.with(|state| state.bars = bars);
     }
 
     /// Gives the BARs their addresses, which a function forgets when its power goes.
@@ -114,9 +125,58 @@ impl Slot {
         }
     }
 
+    /// Gives the function other addresses and vectors, as a rebalance does while it is stopped.
+    pub(super) fn move_resources(&'static self) {
+        let bars = self.state.with(|state| state.bars.clone());
+        self.assign(bars.into_iter().map(|(bar, _)| bar).collect());
+        self.place_bars();
+        self.move_vectors(1 + sched::random_below(0x20) as u32);
+    }
+
+    /// D3: nothing answers any more, and the function forgets what it was told.
+    pub(super) fn power_off(&'static self) {
+        self.state.with(|state| state.asleep = true);
+        self.registers.allow(Access::Asleep);
+        self.lose_power();
+    }
+
+    fn lose_power(&'static self) {
+        self.function.with(|function| {
+            if let Some(function) = function {
+                function.lose_power();
+            }
+        });
+    }
+
+    /// D0: the bus driver restores what is its own, BARs, command register and MSI-X table.
+    ///
+    /// What comes back from hibernation may be another function, so it begins anew here as well.
+    pub(super) fn power_on(&'static self) {
+        self.lose_power();
+        self.state.with(|state| state.asleep = false);
+        self.registers.allow(Access::Free);
+        self.set_enabled(true);
+    }
+
+    /// The judge of register accesses.
+    pub(super) fn registers(&'static self) -> &'static Registers {
+        &self.registers
+    }
+
+    /// Whether the function was taken out.
+    pub(super) fn is_unplugged(&'static self) -> bool {
+        self.state.with(|state| state.unplugged)
+    }
+
+    /// Whether the function can't be reached.
+    fn is_silent(&'static self) -> bool {
+        self.state.with(|state| state.asleep || state.unplugged)
+    }
+
     /// Takes the function out; what is read from then on is all ones.
     pub(super) fn unplug(&'static self) {
         self.state.with(|state| state.unplugged = true);
+        self.registers.unplugged();
         let function = self.function.with(Option::take);
         drop(function);
     }
@@ -171,6 +231,9 @@ impl Slot {
     /// Reads configuration space; all ones without a function.
     pub(super) fn config_read(&'static self, offset: u16, data: &mut [u8]) {
         data.fill(0xff);
+        if self.is_silent() {
+            return;
+        }
         self.function.with(|function| {
             let Some(function) = function else { return };
             for (at, range) in pieces(offset, data.len()) {
@@ -181,6 +244,9 @@ impl Slot {
 
     /// Writes configuration space.
     pub(super) fn config_write(&'static self, offset: u16, data: &[u8]) {
+        if self.is_silent() {
+            return;
+        }
         self.function.with(|function| {
             let Some(function) = function else { return };
             for (at, range) in pieces(offset, data.len()) {
@@ -227,6 +293,9 @@ impl Slot {
 
     fn bar_read(&'static self, bar: u8, offset: u64, data: &mut [u8]) {
         data.fill(0xff);
+        if self.is_silent() {
+            return;
+        }
         self.function.with(|function| {
             if let Some(function) = function {
                 function.bar_read(bar, offset, data);
@@ -235,6 +304,9 @@ impl Slot {
     }
 
     fn bar_write(&'static self, bar: u8, offset: u64, data: &[u8]) {
+        if self.is_silent() {
+            return;
+        }
         self.function.with(|function| {
             if let Some(function) = function {
                 function.bar_write(bar, offset, data);
@@ -281,11 +353,8 @@ impl Slot {
     }
 
     fn process(&'static self) {
-        let unplugged = self.state.with(|state| {
-            state.waking = false;
-            state.unplugged
-        });
-        if !unplugged {
+        self.state.with(|state| state.waking = false);
+        if !self.is_silent() {
             self.function.with(|function| {
                 if let Some(function) = function {
                     function.process();
@@ -327,10 +396,12 @@ struct BarWindow {
 
 impl mmio::Window for BarWindow {
     fn read(&mut self, offset: u64, data: &mut [u8]) {
+        self.slot.registers.used("read", self.offset + offset);
         self.slot.bar_read(self.bar, self.offset + offset, data);
     }
 
     fn write(&mut self, offset: u64, data: &[u8]) {
+        self.slot.registers.used("written", self.offset + offset);
         self.slot.bar_write(self.bar, self.offset + offset, data);
     }
 }

@@ -19,6 +19,8 @@ const MSIX_MASK_ALL: u16 = 1 << 14;
 /// What the machine knows of a function's messages.
 #[derive(Default)]
 pub(super) struct Messages {
+    /// By how much a rebalance has moved the vectors.
+    moved: u32,
     /// Most messages that are granted; all that the function has without a limit.
     limit: Option<usize>,
     /// The CPU of each message, where a driver's filter chose one.
@@ -69,6 +71,11 @@ impl Slot {
         self.messages.with(|messages| messages.limit = limit);
     }
 
+    /// Moves the vectors, from the next connection on, to `moved` behind the first.
+    pub(super) fn move_vectors(&'static self, moved: u32) {
+        self.messages.with(|messages| messages.moved = moved);
+    }
+
     /// How many messages the function can send.
     pub(in crate::pnp) fn message_capability(&'static self) -> usize {
         self.msix().map_or(0, |place| place.entries)
@@ -83,9 +90,10 @@ impl Slot {
     pub(in crate::pnp) fn messages(&'static self) -> Vec<Message> {
         let entries = self.message_capability();
         let cpus = sched::cpu_count();
-        let (limit, targets) = self
-            .messages
-            .with(|messages| (messages.limit, messages.targets.clone()));
+        let (limit, targets, first) = self.messages.with(|messages| {
+            let targets = messages.targets.clone();
+            (messages.limit, targets, FIRST_VECTOR + messages.moved)
+        });
         let wanted = if targets.is_empty() {
             entries
         } else {
@@ -94,10 +102,10 @@ impl Slot {
         let message = |index: usize| {
             let cpu = targets.get(index).map_or(index % cpus, |cpu| cpu % cpus);
             Message {
-                vector: FIRST_VECTOR + index as u32,
+                vector: first + index as u32,
                 cpu,
                 address: LOCAL_APIC | (cpu as u64) << 12,
-                data: FIRST_VECTOR + index as u32,
+                data: first + index as u32,
             }
         };
         let granted = wanted.min(limit.unwrap_or(wanted));
