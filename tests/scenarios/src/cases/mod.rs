@@ -9,8 +9,10 @@ mod failover;
 mod line;
 mod loading;
 mod oids;
+mod power;
 mod standby;
 mod steps;
+mod system;
 mod unfit_vf;
 
 use std::path::PathBuf;
@@ -52,13 +54,15 @@ impl Setup {
 enum Case {
     /// Runs in a world whose driver is loaded, and is unloaded afterwards.
     InWorld(fn(&mut World) -> Result<()>),
+    /// Runs in a world that ends with the case: the machine is off, or has crashed.
+    LastInWorld(fn(&mut World) -> Result<()>),
     /// Starts the machine itself.
     Bare(fn(&Setup) -> Result<()>),
 }
 
-use Case::{Bare, InWorld};
+use Case::{Bare, InWorld, LastInWorld};
 
-const CASES: [(&str, Case); 29] = [
+const CASES: [(&str, Case); 43] = [
     ("boot", InWorld(adapter::boot)),
     ("pause_storm", InWorld(adapter::pause_storm)),
     ("disable_enable", InWorld(adapter::disable_enable)),
@@ -107,6 +111,21 @@ const CASES: [(&str, Case); 29] = [
     ),
     ("boot_on_line", InWorld(line::boot_on_line)),
     ("vf_surprise_on_line", InWorld(line::vf_surprise_on_line)),
+    ("sleep_resume", InWorld(power::sleep_resume)),
+    ("sleep_resume_vf", InWorld(power::sleep_resume_vf)),
+    ("sleep_loses_vf", InWorld(power::sleep_loses_vf)),
+    ("sleep_brings_vf", InWorld(power::sleep_brings_vf)),
+    (
+        "hibernate_changed_device",
+        InWorld(power::hibernate_changed_device),
+    ),
+    ("shutdown", LastInWorld(power::shutdown)),
+    ("bugcheck", LastInWorld(power::bugcheck)),
+    ("rebalance", InWorld(system::rebalance)),
+    ("cancelled_removal", InWorld(system::cancelled_removal)),
+    ("driver_update", InWorld(system::driver_update)),
+    ("vf_driver_first", InWorld(system::vf_driver_first)),
+    ("protocol_live", InWorld(system::protocol_live)),
     ("truncated_image", Bare(loading::truncated_image)),
 ];
 
@@ -132,6 +151,7 @@ pub fn run(name: &str, setup: &Setup) -> Result<()> {
     };
     match case {
         InWorld(case) => run_in_world(setup, *case),
+        LastInWorld(case) => run_to_the_end(setup, *case),
         Bare(case) => case(setup),
     }
 }
@@ -141,5 +161,15 @@ fn run_in_world(setup: &Setup, case: fn(&mut World) -> Result<()>) -> Result<()>
     case(&mut world).inspect_err(|_| eprint!("{}", world.describe()))?;
     let ending = world.finish();
     ensure!(ending.is_clean(), "{ending}");
+    Ok(())
+}
+
+/// Nothing is taken down afterwards: there is nobody left to do it.
+fn run_to_the_end(setup: &Setup, case: fn(&mut World) -> Result<()>) -> Result<()> {
+    let mut world = World::start(&WorldOptions::new(setup.seed, &setup.image))?;
+    case(&mut world).inspect_err(|_| eprint!("{}", world.describe()))?;
+    let ending = world.left();
+    ensure!(ending.is_clean(), "{ending}");
+    std::mem::forget(world);
     Ok(())
 }

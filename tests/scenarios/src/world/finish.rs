@@ -69,6 +69,15 @@ impl fmt::Display for Ending {
 }
 
 impl World {
+    /// What there is to say while nothing has been taken down.
+    #[must_use]
+    pub fn left(&self) -> Ending {
+        Ending {
+            misuses: self.adapter().control.misuses(),
+            ..Ending::so_far()
+        }
+    }
+
     /// Unbinds TCP/IP, removes the devices, unloads the driver. At PASSIVE.
     #[must_use]
     pub fn finish(mut self) -> Ending {

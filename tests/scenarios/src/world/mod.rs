@@ -121,6 +121,7 @@ pub struct World {
     standby_port: PortConfig,
     /// Of its VFs.
     vf_port: PortConfig,
+    image: PathBuf,
     driver: DriverId,
     adapter: Option<Adapter>,
     vioprot: Option<ProtocolId>,
@@ -163,6 +164,7 @@ impl World {
             switch,
             standby_port: guest_port,
             vf_port: guest_port,
+            image: options.image.clone(),
             driver,
             adapter: None,
             vioprot: None,

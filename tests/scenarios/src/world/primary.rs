@@ -185,6 +185,21 @@ impl World {
         Ok(primary.hardware().counters().lost_in_withdrawal + cut)
     }
 
+    /// The VF goes while the system sleeps: its hardware is not there any more when it resumes, and
+    /// PnP finds out then.
+    ///
+    /// # Errors
+    ///
+    /// There is no VF.
+    pub fn lose_vf(&mut self) -> Result<()> {
+        let Some(primary) = self.primary.take() else {
+            bail!("there is no VF")
+        };
+        primary.hardware().withdraw();
+        pnp::unplug_device(primary.device);
+        Ok(())
+    }
+
     /// Moves the VF's link.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! VIOPROT comes and goes, as the administrator has it.
 
 use anyhow::{Context, Result};
-use ndis_host::pnp::{self, DeviceId};
+use ndis_host::pnp::{self, DeviceId, ProtocolId};
+use neighbours::listener::{self, Listener};
 
 use super::{World, machine};
 
@@ -29,6 +30,25 @@ impl World {
         let vioprot = self.vioprot.context("VIOPROT is not installed")?;
         pnp::set_binding(vioprot, self.adapter().device, true);
         Ok(())
+    }
+
+    /// Installs another version of the driver, which is the same image again.
+    ///
+    /// # Errors
+    ///
+    /// It can't be read or loaded, or the adapter does not start with it.
+    pub fn update_driver(&mut self) -> Result<()> {
+        let file = std::fs::read(&self.image).context("the driver image")?;
+        self.driver = pnp::update_driver(self.driver, &file)?;
+        pnp::settle();
+        Ok(())
+    }
+
+    /// Adds a protocol above the adapter that only listens.
+    #[must_use]
+    pub fn add_listener(&self) -> ProtocolId {
+        let adapter = self.adapter().device;
+        pnp::add_native_protocol_on(listener::SERVICE, Listener::new(), &[adapter])
     }
 
     /// Uninstalls VIOPROT.

@@ -65,6 +65,18 @@ cases! {
     device_features_refused
     boot_on_line
     vf_surprise_on_line
+    sleep_resume
+    sleep_resume_vf
+    sleep_loses_vf
+    sleep_brings_vf
+    hibernate_changed_device
+    shutdown
+    bugcheck
+    rebalance
+    cancelled_removal
+    driver_update
+    vf_driver_first
+    protocol_live
     truncated_image
 }
 
