@@ -118,7 +118,8 @@ impl Adapter {
         if let Some(work) = self.recovery.get() {
             work.stop(at);
         }
-        let quiesced = if self.gone.load(Ordering::Acquire) {
+        let touch = cfg!(mutant = "reset_a_removed_device");
+        let quiesced = if self.gone.load(Ordering::Acquire) && !touch {
             // SAFETY: a removed device reaches no memory.
             unsafe { Quiesced::assume() }
         } else {

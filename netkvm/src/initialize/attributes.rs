@@ -24,7 +24,9 @@ pub(super) unsafe fn register(miniport: NDIS_HANDLE, context: NDIS_HANDLE) -> Re
     attributes.MiniportAdapterContext = context;
     attributes.AttributeFlags = sys::NDIS_MINIPORT_ATTRIBUTES_HARDWARE_DEVICE
         | sys::NDIS_MINIPORT_ATTRIBUTES_BUS_MASTER
-        | sys::NDIS_MINIPORT_ATTRIBUTES_SURPRISE_REMOVE_OK;
+        | sys::NDIS_MINIPORT_ATTRIBUTES_SURPRISE_REMOVE_OK
+        // So that the device writes no memory while a crash dump is taken.
+        | sys::NDIS_MINIPORT_ATTRIBUTES_REGISTER_BUGCHECK_CALLBACK;
     attributes.InterfaceType = sys::NdisInterfacePci;
     // SAFETY: a miniport's own attributes, by contract; NDIS copies them.
     Failed::check(unsafe {

@@ -36,7 +36,7 @@ const fn row(mutant: &'static str, case: &'static str, shows: Shows, rules: &'st
     }
 }
 
-const ROWS: [Row; 14] = [
+const ROWS: [Row; 15] = [
     row("complete_above_dispatch", "boot", Always, &[79]),
     row("complete_twice", "boot", Always, &[114]),
     row("forget_source_handle", "boot", Always, &[130]),
@@ -49,6 +49,7 @@ const ROWS: [Row; 14] = [
     row("leave_filter_open", "vf_comes_and_goes", Always, &[238]),
     row("lose_a_send", "boot", Always, &[116]),
     row("pause_without_waiting", "pause_storm", Sometimes, &[55, 56]),
+    row("reset_a_removed_device", "adapter_surprise", Always, &[67]),
     row("skip_deregister_miniport", "boot", Always, &[14]),
     row("skip_source_handle_restore", "vf_first", Always, &[99]),
 ];
