@@ -152,6 +152,7 @@ fn an_event_of_a_miniport_without_bindings_succeeds() {
         event.NetPnPEvent.NetEvent = ndis_sys::NetEventPortActivation;
         // SAFETY: the notification is what its header says.
         assert_eq!(
+            // SAFETY: a live adapter, and an event that lives for the call.
             unsafe { call(adapter, &raw mut event) },
             NDIS_STATUS_SUCCESS
         );

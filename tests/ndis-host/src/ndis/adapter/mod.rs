@@ -17,6 +17,7 @@ use std::sync::Arc;
 use ndis_sys::{NDIS_HANDLE, NDIS_STATUS};
 
 use crate::ndis::bindings::Binding;
+use crate::ndis::call::{self, Callback};
 use crate::ndis::drivers::MiniportDriver;
 use crate::ndis::handles::{self, Kind, Object};
 use crate::ndis::native::{AdapterHandle, Miniport};
@@ -192,7 +193,11 @@ pub(crate) fn by_name(name: &str) -> Option<&'static Adapter> {
 /// the driver has no use of it.
 pub(crate) fn resolve(handle: NDIS_HANDLE, call: &str) -> &'static Adapter {
     let adapter: &'static Adapter = handles::resolve(handle, call);
-    verifier::insist(68, adapter.phase() != AdapterState::Halted, || {
+    // A driver that has added the device, or is adding it, has a handle before it initializes.
+    let is_added = adapter.state.with(|state| state.added.is_added)
+        || call::is_inside(Callback::AddDevice, adapter.handle);
+    let is_alive = is_added || adapter.phase() != AdapterState::Halted;
+    verifier::insist(68, is_alive, || {
         format!("{call}: {} is halted", adapter.name)
     });
     adapter

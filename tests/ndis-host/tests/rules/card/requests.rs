@@ -6,10 +6,10 @@ use ndis_host::ndis::native::OidRequestRef;
 use ndis_sys::{
     NDIS_OBJECT_HEADER, NDIS_OBJECT_TYPE_DEFAULT, NDIS_PM_CAPABILITIES,
     NDIS_SIZEOF_NDIS_PM_CAPABILITIES_REVISION_1, NDIS_SIZEOF_NDIS_PM_CAPABILITIES_REVISION_2,
-    NDIS_STATUS, NDIS_STATUS_FAILURE, NDIS_STATUS_LOW_POWER_STATE, NDIS_STATUS_NOT_SUPPORTED,
-    NDIS_STATUS_SUCCESS, NdisDeviceStateD0, OID_802_3_MULTICAST_LIST, OID_GEN_CURRENT_LOOKAHEAD,
-    OID_GEN_CURRENT_PACKET_FILTER, OID_PM_PARAMETERS, OID_PNP_QUERY_POWER, OID_PNP_SET_POWER,
-    Zeroed,
+    NDIS_STATUS, NDIS_STATUS_FAILURE, NDIS_STATUS_LOW_POWER_STATE, NDIS_STATUS_NOT_ACCEPTED,
+    NDIS_STATUS_NOT_SUPPORTED, NDIS_STATUS_SUCCESS, NdisDeviceStateD0, OID_802_3_MULTICAST_LIST,
+    OID_GEN_CURRENT_LOOKAHEAD, OID_GEN_CURRENT_PACKET_FILTER, OID_PM_PARAMETERS,
+    OID_PNP_QUERY_POWER, OID_PNP_SET_POWER, Zeroed,
 };
 
 use super::{Card, Fault, Power};
@@ -76,7 +76,8 @@ impl Card {
             api::indicate_link_unknown(self.adapter());
         }
         if self.fault == Fault::LowPowerFails {
-            NDIS_STATUS_FAILURE
+            // The one failure that rule 159 lets through.
+            NDIS_STATUS_NOT_ACCEPTED
         } else {
             NDIS_STATUS_SUCCESS
         }
@@ -88,7 +89,7 @@ impl Card {
             api::indicate_link(self.adapter(), true, SPEED);
         }
         if self.fault == Fault::FullPowerFails {
-            NDIS_STATUS_FAILURE
+            NDIS_STATUS_NOT_ACCEPTED
         } else {
             NDIS_STATUS_SUCCESS
         }
