@@ -9,9 +9,10 @@ mod native;
 
 use std::ffi::c_void;
 
-use native::holds;
 use native::linked::import;
-use ndis_host::ntoskrnl::io::files;
+use native::{breaks, holds};
+use ndis_host::ntoskrnl::io::{error_log, files};
+use ndis_host::pnp;
 use ndis_host::registry::{self, SERVICES, Value, utf16};
 use ndis_sys::{
     GUID, HANDLE, IO_STATUS_BLOCK, KeyValuePartialInformation, NTSTATUS, OBJECT_ATTRIBUTES,
@@ -261,5 +262,69 @@ fn a_file_of_the_drivers_folder_can_be_read() {
             assert_eq!(&buffer[..4], b"6789");
             assert_eq!(close(file), STATUS_SUCCESS);
         }
+    });
+}
+
+#[test]
+fn an_entry_of_the_event_log_is_written_once() {
+    holds!(|| {
+        let allocate = import!(IoAllocateErrorLogEntry: fn(*const u8, u8) -> *mut u8);
+        let write = import!(IoWriteErrorLogEntry: fn(*mut u8));
+        // SAFETY: the entry has 48 bytes.
+        unsafe {
+            assert!(allocate(std::ptr::null(), 241).is_null());
+            let entry = allocate(std::ptr::null(), 48);
+            entry.add(12).cast::<u32>().write(0xC004_0001);
+            write(entry);
+        }
+        assert_eq!(error_log::written(), [0xC004_0001]);
+    });
+}
+
+#[test]
+fn r215_breaks_when_an_entry_of_the_event_log_is_written_twice() {
+    breaks!(215, || {
+        let allocate = import!(IoAllocateErrorLogEntry: fn(*const u8, u8) -> *mut u8);
+        let write = import!(IoWriteErrorLogEntry: fn(*mut u8));
+        // SAFETY: the entry has 48 bytes; the second call is the fault.
+        unsafe {
+            let entry = allocate(std::ptr::null(), 48);
+            write(entry);
+            write(entry);
+        }
+    });
+}
+
+#[test]
+fn a_driver_asks_what_its_device_is() {
+    holds!(|| {
+        let miniport = native::nic::Nic::new(native::nic::Fault::None);
+        let nic: &'static native::nic::Nic = Box::leak(Box::new(miniport));
+        let device = pnp::add_native_device("Card", &[], move || std::sync::Arc::new(nic));
+        pnp::start_device(device).expect("it starts");
+        let objects = import!(NdisMGetDeviceProperty: fn(
+            *mut c_void,
+            *mut *mut c_void,
+            *mut *mut c_void,
+            *mut *mut c_void,
+            *mut *mut c_void,
+            *mut *mut c_void,
+        ));
+        let ask =
+            import!(IoGetDeviceProperty: fn(*mut c_void, i32, u32, *mut u8, *mut u32) -> NTSTATUS);
+        let adapter = pnp::adapter(device).expect("it is started");
+        let adapter = std::ptr::without_provenance_mut(adapter.0 as usize);
+        let mut physical: *mut c_void = std::ptr::null_mut();
+        let none = std::ptr::null_mut();
+        let (mut text, mut length) = ([0_u8; 32], 0);
+        // SAFETY: all pointers are to locals, or null where that is allowed.
+        unsafe {
+            objects(adapter, &raw mut physical, none, none, none, none);
+            let short = ask(physical, 0, 4, text.as_mut_ptr(), &raw mut length);
+            assert_eq!((short, length), (STATUS_BUFFER_TOO_SMALL, 10));
+            let done = ask(physical, 0, 32, text.as_mut_ptr(), &raw mut length);
+            assert_eq!(done, STATUS_SUCCESS);
+        }
+        assert_eq!(text[..4], *b"C\0a\0");
     });
 }

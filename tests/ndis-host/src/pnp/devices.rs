@@ -157,6 +157,18 @@ pub fn driver_key(device: DeviceId) -> String {
     get(device).node.driver_key()
 }
 
+/// Registry path of the driver key of the device that a device object belongs to.
+pub(crate) fn driver_key_of_object(object: usize) -> Option<String> {
+    let is_of = |device: &&'static Device| {
+        let objects = device.node.objects();
+        object == objects.physical || object == objects.functional
+    };
+    all()
+        .into_iter()
+        .find(is_of)
+        .map(|device| device.node.driver_key())
+}
+
 /// Sets a parameter of a device in the registry; a miniport reads it when it starts.
 pub fn set_parameter(device: DeviceId, name: &str, value: Value) {
     let key = driver_key(device);

@@ -30,6 +30,7 @@ pub use components::{
     ProtocolId, add_native_protocol, add_native_protocol_on, install_protocol, protocol_handle,
     remove_native_protocol, set_binding, uninstall_protocol,
 };
+pub(crate) use devices::driver_key_of_object;
 pub use devices::{DeviceId, adapter, driver_key, set_parameter};
 pub use drivers::{
     DriverId, driver_range, load_driver, load_driver_file, load_linked_driver, unload_driver,

@@ -3,19 +3,23 @@
 //! | module | what it has |
 //! |---|---|
 //! | `devices` | device objects and the stacks that they form |
+//! | `error_log` | entries of the event log |
 //! | `files` | files in memory |
 //! | `names` | symbolic links, and what a name leads to |
 //! | `irp` | request packets |
+//! | `properties` | what a driver asks about devices, process and caller |
 //! | `requests` | requests on their way down and up a stack |
 //! | `user` | what a program does: open, control, close |
 //! | `work_items` | work items of a device object |
 //! | `notifications` | shutdown, plug and play, power settings: registered and taken back |
 
 pub(crate) mod devices;
+pub mod error_log;
 pub mod files;
 mod irp;
 pub(crate) mod names;
 pub(crate) mod notifications;
+mod properties;
 mod requests;
 pub mod user;
 mod work_items;
@@ -24,10 +28,12 @@ mod work_items;
 pub(super) fn exports() -> Vec<(&'static str, *const ())> {
     [
         devices::exports(),
+        error_log::exports(),
         files::exports(),
         irp::exports(),
         names::exports(),
         notifications::exports(),
+        properties::exports(),
         requests::exports(),
         work_items::exports(),
     ]
