@@ -60,6 +60,25 @@ pub(crate) const CONSTANTS: &[(&str, &str)] = &[
     ("KeyValuePartialInformation", "enum of wdm.h"),
     ("LowPoolPriority", "anonymous enum of wdm.h"),
     ("MdlMappingNoExecute", "wdm.h"),
+    ("NDIS_ANY_NUMBER_OF_NBLS", "poll.h of NDIS 6.85"),
+    (
+        "NDIS_POLL_CHARACTERISTICS_REVISION_1",
+        "poll.h of NDIS 6.85",
+    ),
+    ("NDIS_POLL_DATA_REVISION_1", "poll.h of NDIS 6.85"),
+    ("NDIS_POLL_NOTIFICATION_REVISION_1", "poll.h of NDIS 6.85"),
+    (
+        "NDIS_SIZEOF_NDIS_POLL_CHARACTERISTICS_REVISION_1",
+        "poll.h of NDIS 6.85",
+    ),
+    (
+        "NDIS_SIZEOF_NDIS_POLL_DATA_REVISION_1",
+        "poll.h of NDIS 6.85",
+    ),
+    (
+        "NDIS_SIZEOF_NDIS_POLL_NOTIFICATION_REVISION_1",
+        "poll.h of NDIS 6.85",
+    ),
     ("NormalPoolPriority", "anonymous enum of wdm.h"),
     ("OBJ_CASE_INSENSITIVE", "ntdef.h"),
     ("OBJ_KERNEL_HANDLE", "ntdef.h"),
@@ -108,6 +127,8 @@ pub(crate) const CALLBACKS: &[(&str, &str)] = &[
     ("KSTART_ROUTINE", "wdm.h, but not in the tables"),
     ("IFP_QUERY_OBJECT", "ndis.h, but not in the tables"),
     ("IFP_SET_OBJECT", "ndis.h, but not in the tables"),
+    ("NDIS_POLL", "poll.h of NDIS 6.85"),
+    ("NDIS_SET_POLL_NOTIFICATION", "poll.h of NDIS 6.85"),
     ("NET_BUFFER_ALLOCATE_MDL", "ndis.h, but not in the tables"),
     ("NET_BUFFER_FREE_MDL", "ndis.h, but not in the tables"),
 ];
