@@ -120,6 +120,8 @@ fn frames_that_pass_the_filter_arrive_once() {
         let bench = bench();
         bench.nic.receive(&frames(MAC, 0..9), false);
         bench.nic.receive(&frames([0xff; 6], 9..12), true);
+        let all_came = || bench.stack.received().len() == 12;
+        sched::wait("the frames", all_came, None);
         sched::wait("the returns", || bench.nic.receives_out() == 0, None);
         let mut received = bench.stack.received();
         received.sort_by_key(Vec::len);

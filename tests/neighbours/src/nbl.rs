@@ -46,6 +46,13 @@ pub(crate) fn grouped<T>(items: Vec<T>, one_in: u64) -> Vec<Vec<T>> {
     groups
 }
 
+/// Puts NBLs into any order.
+pub(crate) fn shuffle(nbls: &mut [Nbl]) {
+    for last in (1..nbls.len()).rev() {
+        nbls.swap(last, sched::random_below(last as u64 + 1) as usize);
+    }
+}
+
 /// Calls `body` at the current level or, by seed, at DISPATCH_LEVEL, and tells it the flag bit
 /// that goes with it. The bit may be absent at DISPATCH_LEVEL, so sometimes it is.
 pub(crate) fn at_some_level<R>(body: impl FnOnce(u32) -> R) -> R {

@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 
-use crate::ndis::rw_locks;
+use crate::ndis::{adversary, rw_locks};
 use crate::ntoskrnl::KernelCallback;
 use crate::sched::{self, DISPATCH_LEVEL, HIGH_LEVEL, Irql, PASSIVE_LEVEL};
 use crate::{ntoskrnl, verifier};
@@ -100,6 +100,8 @@ pub(crate) enum Callback {
     Reset,
     IdleNotification,
     CancelIdleNotification,
+    Poll,
+    SetPollNotification,
 }
 
 /// Where a callback is entered.
@@ -132,6 +134,8 @@ impl Callback {
             | Self::DirectOidComplete
             | Self::AllocateMdl
             | Self::FreeMdl
+            | Self::Poll
+            | Self::SetPollNotification
             | Self::Reset => Entry::UpToDispatch,
             Self::Kernel(kernel) => match kernel.level() {
                 Some(DISPATCH_LEVEL) => Entry::Dispatch,
@@ -203,6 +207,8 @@ impl Callback {
             Self::Reset => "MiniportResetEx",
             Self::IdleNotification => "MiniportIdleNotification",
             Self::CancelIdleNotification => "MiniportCancelIdleNotification",
+            Self::Poll => "NdisPoll",
+            Self::SetPollNotification => "NdisSetPollNotification",
         }
     }
 }
@@ -211,6 +217,8 @@ impl Callback {
 struct Frame {
     callback: Callback,
     object: u64,
+    /// Spin locks that the thread held when it came here.
+    locks: usize,
     indicated: u32,
     /// NBLs that may be indicated inside an interrupt DPC.
     limit: u32,
@@ -224,15 +232,16 @@ thread_local! {
 pub(crate) fn callback<R>(callback: Callback, object: u64, body: impl FnOnce() -> R) -> R {
     let level = entry_level(callback);
     let name = callback.name();
+    let locks = locks_held();
     FRAMES.with_borrow_mut(|frames| {
         frames.push(Frame {
             callback,
             object,
+            locks,
             indicated: 0,
             limit: u32::MAX,
         })
     });
-    let locks = locks_held();
     let code_ns = sched::code_ns();
 
     let result = sched::call_at(level, name, body);
@@ -278,7 +287,9 @@ fn entry_level(callback: Callback) -> Irql {
             });
             PASSIVE_LEVEL
         }
-        Entry::UpToDispatch if irql < DISPATCH_LEVEL && sched::chance(2) => DISPATCH_LEVEL,
+        Entry::UpToDispatch if irql < DISPATCH_LEVEL && adversary::does(|a| a.raise_one_in) => {
+            DISPATCH_LEVEL
+        }
         Entry::UpToDispatch | Entry::AsIs => irql,
         Entry::Dispatch => DISPATCH_LEVEL,
     }
@@ -287,7 +298,8 @@ fn entry_level(callback: Callback) -> Irql {
 /// The DISPATCH_LEVEL bit of the flags that NDIS passes on: rule 82 says that it may be absent at
 /// DISPATCH_LEVEL, and must be absent below.
 pub(crate) fn dispatch_flag() -> u32 {
-    u32::from(sched::irql() == DISPATCH_LEVEL && !sched::chance(4))
+    let told = || !adversary::does(|a| a.omit_level_bit_one_in);
+    u32::from(sched::irql() == DISPATCH_LEVEL && told())
 }
 
 /// Checks the DISPATCH_LEVEL bit of the flags that a driver passed (rule 82).
@@ -295,6 +307,16 @@ pub(crate) fn check_dispatch_flag(name: &str, flags: u32) {
     let irql = sched::irql();
     verifier::require(82, flags & 1 == 0 || irql == DISPATCH_LEVEL, || {
         format!("{name} was told DISPATCH_LEVEL, but the level is {irql}")
+    });
+}
+
+/// Checks that a driver holds no spin lock of its own across a call that may come back to it
+/// (rule 121).
+pub(crate) fn check_no_lock(name: &str) {
+    let before = FRAMES.with_borrow(|frames| frames.last().map_or(0, |frame| frame.locks));
+    let held = locks_held().saturating_sub(before);
+    verifier::should(121, held == 0, || {
+        format!("{name} called with {held} spin locks held, in {}", stack())
     });
 }
 

@@ -1,6 +1,6 @@
 //! Names of NDIS's DPCs, so that each object's DPC is queued once at a time.
 
-use crate::sched::DpcId;
+use crate::sched::{BatonCell, DpcId};
 
 /// What kind of object queues the DPC.
 #[derive(Clone, Copy)]
@@ -12,6 +12,8 @@ pub(crate) enum Source {
     Interrupt,
     /// Deferred work of NDIS.
     Deferred,
+    /// Work that is deferred once, and has no object.
+    Once,
 }
 
 /// Bit that tells NDIS's DPCs from those of others.
@@ -20,4 +22,14 @@ const NDIS: u64 = 1 << 63;
 /// The DPC of an object.
 pub(crate) fn id(source: Source, object: u64) -> DpcId {
     DpcId(NDIS | (source as u64) << 56 | (object & ((1 << 56) - 1)))
+}
+
+/// A DPC that is queued once.
+pub(crate) fn fresh() -> DpcId {
+    static COUNT: BatonCell<u64> = BatonCell::new(0);
+    let number = COUNT.with(|count| {
+        *count += 1;
+        *count
+    });
+    id(Source::Once, number)
 }

@@ -19,7 +19,7 @@ use crate::ndis::handles::{self, Kind, Object};
 use crate::ndis::image_miniport::ImageMiniport;
 use crate::ndis::modules::{self, ModuleId};
 use crate::ndis::native::Miniport;
-use crate::ndis::{adapter, characteristics, faults, header};
+use crate::ndis::{adapter, characteristics, faults, header, protocols};
 use crate::sched::{self, BatonCell};
 use crate::{ntoskrnl, verifier};
 
@@ -186,6 +186,14 @@ pub(crate) unsafe extern "efiapi" fn deregister(driver_handle: NDIS_HANDLE) {
     let left = adapter::of_driver(driver.handle);
     verifier::insist(13, left.is_empty(), || {
         format!("{CALL}: adapter {} is not halted", left[0].name)
+    });
+    let protocols = protocols::of_module(driver.module);
+    let protocol_first = driver.module == modules::UNKNOWN || protocols.is_empty();
+    verifier::require(299, protocol_first, || {
+        format!(
+            "{CALL}: the driver's protocol {} is still registered",
+            protocols[0].name
+        )
     });
     forget(driver, CALL);
 }

@@ -5,7 +5,7 @@ use super::bindings::{self, bind, events as pnp_events, open};
 use super::nbl;
 use super::oid::{self, miniport, submit};
 use super::{
-    compat, config, control_device, drivers, files, hardware_exports, interfaces, processors,
+    compat, config, control_device, drivers, files, hardware_exports, interfaces, poll, processors,
     protocols, receive, remove, send, services, status,
 };
 
@@ -28,6 +28,7 @@ pub fn exports() -> Vec<(&'static str, usize)> {
         interfaces::exports::exports(),
         super::power::exports(),
         super::reset::exports(),
+        poll::exports(),
     ];
     parts.concat()
 }

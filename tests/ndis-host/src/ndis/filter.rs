@@ -100,6 +100,19 @@ pub(crate) fn refresh(adapter: &'static Adapter) {
     oid::sets::refresh(adapter);
 }
 
+/// The lookahead size that the miniport was told, or the one that it declared.
+pub(crate) fn lookahead(adapter: &'static Adapter) -> usize {
+    let (told, declared) = adapter.state.with(|state| {
+        let declared = state.declared.general.map_or(0, |g| g.LookaheadSize);
+        (state.filter.lookahead, declared)
+    });
+    if told > 0 {
+        told as usize
+    } else {
+        declared as usize
+    }
+}
+
 /// The adapter's current address.
 pub(crate) fn own_address(adapter: &'static Adapter) -> Mac {
     let general = adapter.state.with(|state| state.declared.general);

@@ -39,6 +39,7 @@ pub(crate) enum Kind {
     SharedMemory,
     Log,
     InterfaceProvider,
+    Poll,
 }
 
 impl Kind {
@@ -63,6 +64,7 @@ impl Kind {
             Self::SharedMemory => 154,
             Self::Log => 63,
             Self::InterfaceProvider => 14,
+            Self::Poll => 267,
         }
     }
 }

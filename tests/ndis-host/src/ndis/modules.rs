@@ -32,6 +32,13 @@ pub(crate) fn add(name: &str) -> ModuleId {
     })
 }
 
+/// The module of a native driver: the one of that name, if there is one already. A driver that is
+/// a miniport and a protocol at once uses one name for both.
+pub(crate) fn native(name: &str) -> ModuleId {
+    let known = NAMES.with(|names| names.iter().rposition(|known| known == name));
+    known.map_or_else(|| add(name), |index| ModuleId(index as u32 + 1))
+}
+
 /// The name of a module.
 pub(crate) fn name(module: ModuleId) -> String {
     let index = (module.0 as usize).wrapping_sub(1);

@@ -12,8 +12,8 @@ use ndis_sys::{
 use crate::ndis::adapter::lend::lend;
 use crate::ndis::adapter::{self, Adapter, AdapterState, attributes};
 use crate::ndis::bindings::BindingState;
-use crate::ndis::call::{Callback, Level, callback, import};
-use crate::ndis::{handles, header, oid, power, status_checks};
+use crate::ndis::call::{self, Callback, Level, callback, import};
+use crate::ndis::{handles, header, offload, oid, power, status_checks};
 use crate::sched;
 use crate::verifier::{self, SECOND_NS, Watchdog};
 
@@ -102,6 +102,7 @@ pub(crate) unsafe extern "efiapi" fn indicate(
 ) {
     const CALL: &str = "NdisMIndicateStatusEx";
     import(CALL, Level::UpToDispatch);
+    call::check_no_lock(CALL);
     let adapter = adapter::resolve(adapter_handle, CALL);
     // SAFETY: the caller's contract.
     let given = unsafe { *indication };
@@ -135,7 +136,14 @@ fn check(call: &str, adapter: &'static Adapter, given: &NDIS_STATUS_INDICATION) 
     let code = given.StatusCode;
     attributes::require_registration(adapter, call);
     let source = given.SourceHandle.addr() as u64;
-    verifier::require(184, source == adapter.handle, || {
+    let of_another = source != adapter.handle && handles::lookup::<Adapter>(source).is_some();
+    verifier::require(293, !of_another, || {
+        format!(
+            "{call} by {}: the indication of another adapter is passed on as it came",
+            adapter.name
+        )
+    });
+    verifier::require(184, of_another || source == adapter.handle, || {
         format!(
             "{call}: SourceHandle {source:#x} is not that of {}",
             adapter.name
@@ -221,6 +229,9 @@ unsafe fn follow(call: &str, adapter: &'static Adapter, given: &NDIS_STATUS_INDI
             // SAFETY: the caller's contract; the header is there.
             let config = unsafe { attributes::copy_capabilities(given.StatusBuffer.cast()) };
             status_checks::offload(call, adapter, config.as_deref());
+            if let Some(config) = &config {
+                offload::config::judge(call, adapter, config);
+            }
             adapter.state.with(|state| {
                 state.declared.offload_default = config;
                 state.offload_configs += 1;

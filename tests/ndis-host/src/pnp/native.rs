@@ -76,7 +76,7 @@ pub fn add_native_device(
     settings: &[(&str, Value)],
     make: impl Fn() -> Arc<dyn Miniport> + Send + 'static,
 ) -> DeviceId {
-    let driver = drivers::add(modules::add(name), None);
+    let driver = drivers::add(modules::native(name), None);
     let make = Box::new(make);
     add(name, settings, 0, Function::Native { driver, make })
 }

@@ -48,6 +48,8 @@ type LastWords = Box<dyn FnOnce(&Report) + Send>;
 
 static BREACHES: Mutex<Vec<Breach>> = Mutex::new(Vec::new());
 static ADVICE: Mutex<Vec<Breach>> = Mutex::new(Vec::new());
+/// Rules whose advice counts as a breach.
+static ENFORCED: Mutex<Vec<u16>> = Mutex::new(Vec::new());
 static CHECKS: AtomicU64 = AtomicU64::new(0);
 static NOTES: Mutex<VecDeque<(u64, String)>> = Mutex::new(VecDeque::new());
 static LAST_WORDS: Mutex<Option<LastWords>> = Mutex::new(None);
@@ -115,6 +117,24 @@ pub fn advice(rule: u16, text: impl Into<String>) {
         text: text.into(),
         time_ns: now(),
     });
+}
+
+/// Records advice about `rule` unless `holds`, or a breach if [`enforce`] says so.
+pub(crate) fn should(rule: u16, holds: bool, text: impl FnOnce() -> String) {
+    CHECKS.fetch_add(1, Ordering::Relaxed);
+    if holds {
+        return;
+    }
+    if lock(&ENFORCED).contains(&rule) {
+        breach(rule, text());
+    } else {
+        advice(rule, text());
+    }
+}
+
+/// Makes breaches of what is else advice about `rule`.
+pub fn enforce(rule: u16) {
+    lock(&ENFORCED).push(rule);
 }
 
 /// Records a breach of `rule`, runs the last-words hook and ends the process.

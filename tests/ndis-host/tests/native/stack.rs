@@ -41,6 +41,7 @@ struct State {
     received: Vec<Vec<u8>>,
     completed: Vec<NDIS_STATUS>,
     links: u32,
+    kept: Vec<usize>,
 }
 
 /// The protocol.
@@ -61,6 +62,13 @@ impl Stack {
 
     fn with<R>(&self, body: impl FnOnce(&mut State) -> R) -> R {
         body(&mut self.state.lock().expect("no panic while it is locked"))
+    }
+
+    /// What it was lent and has kept, in the order of arrival.
+    pub(crate) fn take_kept(&self) -> Vec<*mut NET_BUFFER_LIST> {
+        let kept = self.with(|state| std::mem::take(&mut state.kept));
+        let nbls = kept.into_iter().map(std::ptr::with_exposed_provenance_mut);
+        nbls.collect()
     }
 
     pub(crate) fn binding(&self) -> BindingHandle {
@@ -166,7 +174,10 @@ impl Protocol for &'static Stack {
         }
         let (list, binding) = (api::chain(&nbls), self.binding());
         match self.fault {
-            Fault::KeepNbls => {}
+            Fault::KeepNbls => {
+                let kept = nbls.iter().map(|nbl| nbl.expose_provenance());
+                self.with(|state| state.kept.extend(kept));
+            }
             Fault::ReturnTwice => {
                 let first = nbls[0];
                 let rest = &nbls[1..];

@@ -23,6 +23,7 @@ mod desk;
 mod dma;
 mod edge;
 mod headers;
+mod hooked_card;
 mod initialize;
 mod interrupts;
 mod irql;

@@ -22,7 +22,7 @@ mod settings;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use devices::wire::{Frame, MacAddress, Stack, StackConfig};
@@ -46,6 +46,19 @@ const MOST_WINDOW: u64 = 512;
 /// For how long received NBLs are kept at most: between these bounds, by seed.
 const LEAST_PATIENCE_NS: u64 = 50_000;
 const MOST_PATIENCE_NS: u64 = 3_000_000;
+
+/// Cuts of a frame, beside those between headers, that a run may have at most.
+const CUTS: [u64; 4] = [0, 1, 4, 24];
+/// Odds of MDLs without data that a run may have.
+const EMPTY_ODDS: [u64; 3] = [0, 8, 2];
+
+/// How this run's stack builds what it sends.
+struct Habits {
+    /// Cuts of a frame in odd places, at most.
+    most_cuts: u64,
+    /// One part of a frame in so many has an MDL without data beside it; 0: none.
+    empty_one_in: u64,
+}
 
 /// Who the guest is.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +105,8 @@ pub struct TcpIp {
     ledgers: Arc<Ledgers>,
     pool: NblPool,
     window: usize,
-    patience_ns: u64,
+    patience_ns: AtomicU64,
+    habits: Habits,
     stack: Mutex<Stack<AdapterIo>>,
     edge: Mutex<Edge>,
     /// Somebody polls the stack.
@@ -139,7 +153,11 @@ impl TcpIp {
             ledgers,
             pool: NblPool::new(SERVICE),
             window: between(LEAST_WINDOW, MOST_WINDOW) as usize,
-            patience_ns: between(LEAST_PATIENCE_NS, MOST_PATIENCE_NS),
+            patience_ns: AtomicU64::new(between(LEAST_PATIENCE_NS, MOST_PATIENCE_NS)),
+            habits: Habits {
+                most_cuts: one_of(&CUTS),
+                empty_one_in: one_of(&EMPTY_ODDS),
+            },
             stack: Mutex::new(Stack::new(io, stack_config, sched::now())),
             edge: Mutex::new(Edge::new()),
             pumping: AtomicBool::new(false),
@@ -197,6 +215,11 @@ impl TcpIp {
         lock(&self.edge).cancel_one_in = one_in;
     }
 
+    /// Keeps received NBLs for up to `ns`, from now on.
+    pub fn keep_receives_for(&self, ns: u64) {
+        self.patience_ns.store(ns.max(1), Ordering::Relaxed);
+    }
+
     /// Whether NDIS has nothing of TCP/IP's, and TCP/IP nothing of NDIS's.
     #[must_use]
     pub fn is_idle(&self) -> bool {
@@ -245,6 +268,11 @@ impl TcpIp {
 /// A number of the seed's choice.
 fn between(least: u64, most: u64) -> u64 {
     least + sched::random_below(most - least + 1)
+}
+
+/// One of several numbers, of the seed's choice.
+fn one_of(numbers: &[u64]) -> u64 {
+    numbers[sched::random_below(numbers.len() as u64) as usize]
 }
 
 impl Edge {

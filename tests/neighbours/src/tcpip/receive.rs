@@ -1,11 +1,13 @@
 //! Receiving: frames are copied out, and NBLs given back when the seed pleases.
 
+use std::sync::atomic::Ordering;
+
 use ndis_host::ndis::api;
 use ndis_host::sched::{self, DpcId};
 use ndis_sys::{NDIS_RECEIVE_FLAGS_RESOURCES, NET_BUFFER_LIST};
 
 use super::{Edge, TcpIp};
-use crate::nbl::{Nbl, at_some_level, chain, grouped, lock, unchain};
+use crate::nbl::{Nbl, at_some_level, chain, grouped, lock, shuffle, unchain};
 
 /// NBLs that are kept at most: the adapter has more buffers than that.
 const MOST_KEPT: usize = 48;
@@ -66,7 +68,8 @@ impl TcpIp {
         let wanted = always || sched::chance(4);
         let keep = wanted && edge.running && edge.kept.len() < MOST_KEPT;
         if keep {
-            let due_ns = sched::now() + sched::random_below(self.patience_ns);
+            let patience_ns = self.patience_ns.load(Ordering::Relaxed);
+            let due_ns = sched::now() + sched::random_below(patience_ns);
             edge.kept.push(Kept { nbl, due_ns });
             edge.counters.lists_kept += 1;
         }
@@ -75,8 +78,9 @@ impl TcpIp {
 
     /// Gives back what is due, in some order and grouping, here or in a DPC on some CPU.
     pub(super) fn give_back_due(&self) {
-        let due = lock(&self.edge).take_due(sched::now());
-        for group in grouped(shuffled(due), 3) {
+        let mut due = lock(&self.edge).take_due(sched::now());
+        shuffle(&mut due);
+        for group in grouped(due, 3) {
             if sched::chance(3) {
                 self.give_back_in_dpc(group);
             } else {
@@ -123,11 +127,4 @@ impl Edge {
         self.returning += due.len();
         due.into_iter().map(|kept| kept.nbl).collect()
     }
-}
-
-fn shuffled(mut nbls: Vec<Nbl>) -> Vec<Nbl> {
-    for last in (1..nbls.len()).rev() {
-        nbls.swap(last, sched::random_below(last as u64 + 1) as usize);
-    }
-    nbls
 }

@@ -2,12 +2,15 @@
 
 use devices::wire::Frame;
 use ndis_host::ndis::api;
+use ndis_host::ndis::packet::Flow;
 use ndis_host::sched;
 use ndis_sys::{NDIS_STATUS_SUCCESS, NET_BUFFER_LIST, NetBufferListCancelId};
 
 use super::{Edge, TcpIp};
 use crate::nbl::{Nbl, at_some_level, chain, grouped, lock, unchain};
 
+/// Bytes that have to be in one MDL: the Ethernet header.
+const ETHERNET: usize = 14;
 /// Where headers end, and so where Windows' own stack begins a new MDL: Ethernet, IPv4, TCP.
 const HEADER_ENDS: [usize; 3] = [14, 34, 54];
 
@@ -28,6 +31,7 @@ impl TcpIp {
         for call in grouped(frames, 8) {
             let nbls: Vec<_> = grouped(call, 2)
                 .into_iter()
+                .flat_map(by_connection)
                 .map(|frames| self.make_list(&frames))
                 .collect();
             self.give(&nbls);
@@ -51,6 +55,22 @@ impl TcpIp {
         }
     }
 
+    /// Sends a frame that the stack has not made, and that nobody waits for: one that is too long,
+    /// say. False without a running binding.
+    pub fn send_odd(&self, frame: Frame) -> bool {
+        {
+            let mut edge = lock(&self.edge);
+            if !edge.running || edge.binding.is_none() {
+                return false;
+            }
+            edge.in_flight += 1;
+        }
+        let nbl = Nbl(self.pool.frame(&frame));
+        lock(&self.edge).sizes.insert(nbl.address(), 1);
+        self.give(&[nbl]);
+        true
+    }
+
     /// An identifier for sends that will be cancelled.
     fn choose_cancel_id(&self) -> Option<usize> {
         let mut edge = lock(&self.edge);
@@ -67,7 +87,7 @@ impl TcpIp {
             self.ledgers.guest_sent(frame);
         }
         let nbl = match frames {
-            [frame] if sched::chance(2) => self.pool.fragments(&fragments(frame)),
+            [frame] if sched::chance(2) => self.pool.fragments(&self.fragments(frame)),
             [frame] => self.pool.frame(frame),
             _ => self.pool.frames(frames),
         };
@@ -104,27 +124,49 @@ impl TcpIp {
     }
 }
 
-/// Cuts a frame where headers end, and sometimes anywhere else.
-fn fragments(frame: &[u8]) -> Vec<&[u8]> {
-    let mut cuts: Vec<usize> = HEADER_ENDS
-        .into_iter()
-        .filter(|_| sched::chance(2))
-        .collect();
-    if sched::chance(3) {
-        cuts.push(sched::random_below(frame.len() as u64) as usize);
+/// Cuts frames into runs of one connection, which is all that an NBL may have.
+fn by_connection(frames: Vec<Frame>) -> Vec<Vec<Frame>> {
+    let mut runs: Vec<Vec<Frame>> = Vec::new();
+    for frame in frames {
+        match runs.last_mut() {
+            Some(run) if Flow::of(&run[0]) == Flow::of(&frame) => run.push(frame),
+            _ => runs.push(vec![frame]),
+        }
     }
-    cuts.retain(|cut| (1..frame.len()).contains(cut));
-    cuts.sort_unstable();
-    cuts.dedup();
+    runs
+}
 
-    let mut parts = Vec::with_capacity(cuts.len() + 1);
-    let mut rest = frame;
-    let mut start = 0;
-    for cut in cuts {
-        let (part, tail) = rest.split_at(cut - start);
-        parts.push(part);
-        (rest, start) = (tail, cut);
+impl TcpIp {
+    /// Cuts a frame where headers end, and as often as this run's habits are in other places.
+    fn fragments<'frame>(&self, frame: &'frame [u8]) -> Vec<&'frame [u8]> {
+        let anywhere = sched::random_below(self.habits.most_cuts + 1);
+        let anywhere = (0..anywhere).map(|_| sched::random_below(frame.len() as u64) as usize);
+        let at_headers = HEADER_ENDS.into_iter().filter(|_| sched::chance(2));
+        let mut cuts: Vec<usize> = at_headers.chain(anywhere).collect();
+        cuts.retain(|cut| (ETHERNET..frame.len()).contains(cut));
+        cuts.sort_unstable();
+        cuts.dedup();
+
+        let mut parts = Vec::with_capacity(cuts.len() + 1);
+        let (mut rest, mut start) = (frame, 0);
+        for cut in cuts {
+            let (part, tail) = rest.split_at(cut - start);
+            self.push_part(&mut parts, part);
+            (rest, start) = (tail, cut);
+        }
+        self.push_part(&mut parts, rest);
+        parts
     }
-    parts.push(rest);
-    parts
+
+    /// Adds a part, and sometimes an MDL without data beside it.
+    fn push_part<'frame>(&self, parts: &mut Vec<&'frame [u8]>, part: &'frame [u8]) {
+        let empty = &part[..0];
+        if sched::chance(self.habits.empty_one_in) {
+            parts.push(empty);
+        }
+        parts.push(part);
+        if sched::chance(self.habits.empty_one_in) {
+            parts.push(empty);
+        }
+    }
 }

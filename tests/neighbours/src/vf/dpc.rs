@@ -6,9 +6,6 @@ use ndis_host::sched;
 use super::{News, Phase, SPEED, Vf};
 use crate::nbl::lock;
 
-/// How long completions may be put off, ns.
-const LONGEST_DELAY_NS: u64 = 20_000;
-
 impl Vf {
     /// At DISPATCH. One at a time: a second one leaves its work to the first.
     pub(super) fn run_dpc(&self) {
@@ -55,7 +52,8 @@ impl Vf {
             state.delayed.extend(done);
         }
         let vf = self.this.clone();
-        sched::after(sched::random_below(LONGEST_DELAY_NS), move || {
+        let longest = self.control.options().longest_delay_ns.max(1);
+        sched::after(sched::random_below(longest), move || {
             if let Some(vf) = vf.upgrade() {
                 {
                     let mut state = lock(&vf.state);

@@ -44,6 +44,10 @@ pub struct VfOptions {
     pub resources_one_in: u64,
     /// What it does when the system sleeps.
     pub power: VfPower,
+    /// Completions may be put off for this long, ns.
+    pub longest_delay_ns: u64,
+    /// Completions are put into another order, one list in so many; 0: none.
+    pub reorder_one_in: u64,
     /// Received NBLs that may be out; beyond, indications have the RESOURCES flag.
     pub most_receives_out: usize,
 }
@@ -56,6 +60,8 @@ impl Default for VfOptions {
             never_complete_sends: false,
             resources_one_in: 6,
             power: VfPower::Unaware,
+            longest_delay_ns: 20_000,
+            reorder_one_in: 4,
             most_receives_out: 256,
         }
     }

@@ -50,7 +50,10 @@ impl Vf {
     }
 
     fn indicate(&self, adapter: AdapterHandle, pool: NblPool, frames: &[Vec<u8>], flags: u32) {
-        let nbls: Vec<Nbl> = frames.iter().map(|frame| Nbl(pool.frame(frame))).collect();
+        let nbls: Vec<Nbl> = frames
+            .iter()
+            .map(|frame| Nbl(pool.fragments(&api::receive_parts(adapter, frame))))
+            .collect();
         self.control
             .count(|c| c.frames_indicated += nbls.len() as u64);
         let (first, count) = (chain(&nbls), nbls.len() as u32);

@@ -11,7 +11,7 @@ use ndis_sys::{
 };
 
 use super::{Open, Phase, Queued, Sends, State, Vf};
-use crate::nbl::{Nbl, at_some_level, chain, grouped, lock, unchain};
+use crate::nbl::{Nbl, at_some_level, chain, grouped, lock, shuffle, unchain};
 
 impl Vf {
     /// MiniportSendNetBufferLists.
@@ -75,7 +75,7 @@ impl Vf {
         if done.is_empty() || self.control.options().never_complete_sends {
             return;
         }
-        let through: Vec<Nbl> = {
+        let mut through: Vec<Nbl> = {
             let mut state = lock(&self.state);
             done.into_iter()
                 .filter_map(|list| state.sends.sent_one(list))
@@ -83,6 +83,9 @@ impl Vf {
         };
         self.control
             .count(|c| c.lists_completed += through.len() as u64);
+        if sched::chance(self.control.options().reorder_one_in) {
+            shuffle(&mut through);
+        }
         self.complete(grouped(through, 8), NDIS_STATUS_SUCCESS);
     }
 

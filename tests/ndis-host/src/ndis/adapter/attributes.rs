@@ -20,7 +20,7 @@ use ndis_sys::{
 
 use super::{Adapter, AdapterState};
 use crate::ndis::call::{self, Callback, Level, import};
-use crate::ndis::{adapter, header};
+use crate::ndis::{adapter, header, offload};
 use crate::verifier;
 
 /// Longest capability structure that NDIS copies.
@@ -235,6 +235,9 @@ unsafe fn set_offload(
     verifier::require(40, default.is_some() == hardware.is_some(), || {
         format!("{call}: only one of default configuration and hardware capabilities is given")
     });
+    if let Some(default) = &default {
+        offload::config::judge(call, adapter, default);
+    }
     adapter.state.with(|state| {
         state.declared.offload_default = default;
         state.declared.offload_hardware = hardware;

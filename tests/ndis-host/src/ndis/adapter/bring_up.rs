@@ -15,8 +15,8 @@ use super::{Adapter, AdapterState, declared};
 use crate::ndis::call::{self, Callback, callback};
 use crate::ndis::nbl::{mdl, net_buffer, pool};
 use crate::ndis::{
-    config, dma, event_log, header, interrupts, logs, memory_calls, miniport_ports, power, reset,
-    resources, rw_locks, shared, timers, work_items,
+    config, dma, event_log, header, interrupts, logs, memory_calls, miniport_ports, poll, power,
+    reset, resources, rw_locks, shared, timers, work_items,
 };
 use crate::sched;
 use crate::verifier::{self, SECOND_NS, Watchdog};
@@ -141,6 +141,10 @@ impl Adapter {
         });
         verifier::insist(interrupt_rule, !timers::is_any_armed(self.handle), || {
             format!("{what} of {} leaves a timer armed", self.name)
+        });
+        let polls = poll::leaks_of(self.handle);
+        verifier::require(267, polls.is_empty(), || {
+            format!("{what} of {} leaves {}", self.name, polls.join(", "))
         });
         let left = [
             timers::leaks_of(self.handle),

@@ -20,12 +20,14 @@ use crate::ndis::bindings::Binding;
 use crate::ndis::call::{self, Callback};
 use crate::ndis::drivers::MiniportDriver;
 use crate::ndis::handles::{self, Kind, Object};
+use crate::ndis::held::Held;
 use crate::ndis::native::{AdapterHandle, Miniport};
 use crate::ndis::node::DeviceNode;
 use crate::ndis::oid::queue::OidQueue;
 use crate::ndis::power::{Idle, PowerState};
+use crate::ndis::receive::Arrival;
 use crate::ndis::reset::Reset;
-use crate::ndis::send::Outstanding;
+use crate::ndis::send::{Outstanding, Route};
 use crate::ndis::status::Link;
 use crate::sched::{BatonCell, ThreadId};
 use crate::verifier;
@@ -76,6 +78,10 @@ pub(crate) struct Adapter {
     pub(crate) state: BatonCell<State>,
     pub(crate) oids: BatonCell<OidQueue>,
     pub(crate) sends: BatonCell<Outstanding>,
+    pub(crate) held_sends: BatonCell<Held<Route>>,
+    pub(crate) held_completions: BatonCell<Held<u64>>,
+    pub(crate) held_receives: BatonCell<Held<Arrival>>,
+    pub(crate) held_returns: BatonCell<Held<()>>,
 }
 
 /// What changes about an adapter.
@@ -92,6 +98,8 @@ pub(crate) struct State {
     pub(crate) idle: Idle,
     /// NBLs indicated and not returned.
     pub(crate) receives_out: usize,
+    /// Frames indicated since initialization.
+    pub(crate) frames_indicated: u64,
     /// Indications that run now.
     pub(crate) indicating: u32,
     /// Calls of MiniportReturnNetBufferLists and MiniportSendNetBufferLists that run now.
@@ -109,6 +117,7 @@ pub(crate) struct State {
     pub(crate) stack_owner: Option<ThreadId>,
     pub(crate) filter: crate::ndis::filter::Merged,
     pub(crate) added: add_device::Added,
+    pub(crate) offload: crate::ndis::offload::Offload,
 }
 
 /// [`AdapterState`] with its initial value.
@@ -149,6 +158,10 @@ pub(crate) fn create(
         state: BatonCell::new(State::default()),
         oids: BatonCell::new(OidQueue::default()),
         sends: BatonCell::new(Outstanding::default()),
+        held_sends: BatonCell::new(Held::default()),
+        held_completions: BatonCell::new(Held::default()),
+        held_receives: BatonCell::new(Held::default()),
+        held_returns: BatonCell::new(Held::default()),
     })
 }
 

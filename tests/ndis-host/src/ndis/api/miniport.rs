@@ -30,7 +30,7 @@ use ndis_sys::{
 use crate::ndis::adapter::{self, attributes, flow};
 use crate::ndis::native::{AdapterHandle, OidRequestRef};
 use crate::ndis::nbl::shadow;
-use crate::ndis::{handles, header, oid, power, receive, reset, send, status};
+use crate::ndis::{filter, handles, header, offload, oid, power, receive, reset, send, status};
 
 /// What a native adapter declares.
 #[derive(Clone)]
@@ -250,6 +250,21 @@ pub fn indicate(
     }
     // SAFETY: the shadow table knows the NBLs.
     unsafe { receive::indicate(handles::raw(adapter.0), nbls, port, count, flags) }
+}
+
+/// Tells the judge which frames left the adapter for an NBL that it has not completed: they are
+/// compared with what the NBL asks for.
+pub fn frames_left(adapter: AdapterHandle, nbl: *mut NET_BUFFER_LIST, frames: &[Vec<u8>]) {
+    let adapter = adapter::resolve(handles::raw(adapter.0), "api::frames_left");
+    shadow::with(nbl, "api::frames_left", |_| ());
+    // SAFETY: the shadow table knows the NBL.
+    unsafe { offload::transmit::check_wire(adapter, nbl, frames) }
+}
+
+/// Cuts a received frame into the parts that its MDLs may have, as the seed likes (rule 132).
+pub fn receive_parts(adapter: AdapterHandle, frame: &[u8]) -> Vec<&[u8]> {
+    let adapter = adapter::resolve(handles::raw(adapter.0), "api::receive_parts");
+    receive::shape::parts(frame, filter::lookahead(adapter))
 }
 
 /// NdisMSendNetBufferListsComplete. At or below DISPATCH.

@@ -15,9 +15,9 @@ mod protocol;
 mod requests;
 
 pub use miniport::{
-    AdapterAttributes, OffloadAttributes, declare, direct_oid_complete, idle_complete,
+    AdapterAttributes, OffloadAttributes, declare, direct_oid_complete, frames_left, idle_complete,
     idle_confirm, indicate, indicate_link, indicate_link_unknown, indicate_raw_status,
-    indicate_status, oid_complete, pause_complete, reset_complete, reset_miniport,
+    indicate_status, oid_complete, pause_complete, receive_parts, reset_complete, reset_miniport,
     restart_complete, send_complete,
 };
 pub use nbls::{

@@ -12,8 +12,10 @@ use ndis_sys::{
 use crate::ndis::nbl::piece::Piece;
 use crate::ndis::nbl::{data, list, mdl, pool, raw, shadow};
 use crate::ndis::{handles, header};
-use crate::sched::BatonCell;
+use crate::sched::{self, BatonCell};
 
+/// Data begins at any address: up to this many bytes beyond an aligned one.
+const MOST_SKEW: u64 = 16;
 /// Tag of the pools made here.
 const TAG: u32 = u32::from_le_bytes(*b"tsoH");
 
@@ -65,7 +67,7 @@ impl NblPool {
         self.fragments(&[frame])
     }
 
-    /// An NBL with one frame, an MDL per part.
+    /// An NBL with one frame, an MDL per part; a part may be empty.
     ///
     /// # Panics
     ///
@@ -124,12 +126,13 @@ fn build_chain(parts: &[&[u8]], pieces: &mut Vec<Piece>) -> (*mut MDL, usize) {
     let mut chain: *mut MDL = std::ptr::null_mut();
     let mut length = 0;
     for part in parts.iter().rev() {
-        let data = Piece::allocate(part.len().max(1), "a frame").expect("memory for a frame");
-        let (piece, mdl) = mdl::build(data.pointer(), part.len() as u32).expect("memory");
+        let skew = sched::random_below(MOST_SKEW) as usize;
+        let data = Piece::allocate(skew + part.len(), "a frame").expect("memory for a frame");
+        let start = data.pointer().wrapping_add(skew);
+        let (piece, mdl) = mdl::build(start, part.len() as u32).expect("memory");
         // SAFETY: both pieces are fresh and long enough.
         unsafe {
-            data.pointer()
-                .copy_from_nonoverlapping(part.as_ptr(), part.len());
+            start.copy_from_nonoverlapping(part.as_ptr(), part.len());
             (*mdl).Next = chain;
         }
         chain = mdl;

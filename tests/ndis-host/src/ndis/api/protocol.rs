@@ -95,7 +95,7 @@ pub fn register_protocol(
     if protocols::by_name(name).is_some() {
         return Err(NDIS_STATUS_FAILURE);
     }
-    let driver = protocols::add(name, modules::add(name), Arc::new(Waiting(protocol)));
+    let driver = protocols::add(name, modules::native(name), Arc::new(Waiting(protocol)));
     pnp::on_protocol_registered(driver);
     Ok(ProtocolHandle(driver.handle))
 }

@@ -18,6 +18,7 @@ use crate::ndis::adapter::lend::lend;
 use crate::ndis::call::{self, Callback, Level, callback, import};
 use crate::ndis::header;
 use crate::ndis::protocols::ProtocolDriver;
+use crate::ndis::receive::RECEIVES;
 use crate::sched::{self, BatonCell};
 use crate::verifier::{self, SECOND_NS, Watchdog};
 
@@ -174,7 +175,9 @@ impl Binding {
             )
         });
         self.state.with(|state| state.pause_answered = true);
-        sched::wait("the end of a binding's traffic", || self.is_quiet(), None);
+        RECEIVES.drain(self.adapter);
+        let at_rest = || self.is_quiet() && RECEIVES.is_idle(self.adapter);
+        sched::wait("the end of a binding's traffic", at_rest, None);
         drop(watchdog);
         self.set_phase(BindingState::Paused);
     }

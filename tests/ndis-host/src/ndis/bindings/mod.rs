@@ -12,6 +12,7 @@ pub(crate) mod parameters;
 pub(crate) mod settings;
 
 use crate::ndis::adapter::Adapter;
+use crate::ndis::filter::Wanted;
 use crate::ndis::handles::{Kind, Object};
 use crate::ndis::protocols::ProtocolDriver;
 use crate::sched::BatonCell;
@@ -67,6 +68,16 @@ pub(crate) struct State {
     pub(crate) settings: Settings,
     /// Callbacks about sends or receives that run now.
     pub(crate) in_callback: usize,
+}
+
+impl State {
+    /// What the binding wants to receive.
+    pub(crate) fn wanted(&self) -> Wanted {
+        Wanted {
+            filter: self.filter,
+            multicast: self.multicast.clone(),
+        }
+    }
 }
 
 impl Object for Binding {

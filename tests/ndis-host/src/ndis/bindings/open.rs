@@ -12,7 +12,7 @@ use super::{Binding, BindingState, Settings, State};
 use crate::ndis::call::{self, Callback, Level, callback, import};
 use crate::ndis::native::BindContext;
 use crate::ndis::protocols::ProtocolDriver;
-use crate::ndis::{faults, filter, handles, header, text};
+use crate::ndis::{faults, filter, handles, header, modules, text};
 use crate::sched::{self, BatonCell};
 use crate::verifier;
 
@@ -122,6 +122,17 @@ fn complete_open(binding: &'static Binding, result: OpenResult) {
 
 fn create(operation: &'static BindOperation, context: usize) -> &'static Binding {
     let adapter = operation.adapter;
+    let own = operation.protocol.module;
+    verifier::require(
+        297,
+        own == modules::UNKNOWN || own != adapter.driver.module,
+        || {
+            format!(
+                "{} opens {}, which is its own adapter",
+                operation.protocol.name, adapter.name
+            )
+        },
+    );
     let binding = handles::create(|handle| Binding {
         handle,
         protocol: operation.protocol,

@@ -9,6 +9,7 @@ use std::fmt;
 use ndis_sys::NET_BUFFER_LIST;
 
 use super::seal::Seal;
+use crate::ndis::offload::transmit::Wishes;
 
 /// One hand-over that has not been undone.
 pub(crate) enum Custody {
@@ -17,6 +18,8 @@ pub(crate) enum Custody {
         binding: u64,
         adapter: u64,
         since_ns: u64,
+        /// Offloads that the sender asked for.
+        wishes: Wishes,
         seal: Box<Seal>,
     },
     /// Indicated by a miniport, to the bindings that have to return it.
@@ -37,11 +40,13 @@ impl Custody {
                 binding,
                 adapter,
                 since_ns,
+                wishes,
                 ..
             } => Self::Sent {
                 binding: *binding,
                 adapter: *adapter,
                 since_ns: *since_ns,
+                wishes: *wishes,
                 seal,
             },
             Self::Indicated {

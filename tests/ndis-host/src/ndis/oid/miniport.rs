@@ -12,7 +12,7 @@ use super::queue::{Current, Turn};
 use super::request_ref::OidRequestRef;
 use crate::ndis::adapter::{self, Adapter, AdapterState, Operation};
 use crate::ndis::call::{self, Callback, Level, callback, import};
-use crate::ndis::{handles, power};
+use crate::ndis::{handles, offload, power};
 use crate::sched;
 use crate::verifier::{self, SECOND_NS, Watchdog};
 
@@ -50,8 +50,10 @@ pub(crate) fn request(
         return NDIS_STATUS_RESOURCES;
     };
     contents::begin(adapter);
+    let before = offload::config::current(adapter);
     let status = call_miniport(adapter, copy.request());
     judge::answer(adapter, Path::Regular, &copy, status);
+    offload::observe(adapter, original, before, status);
     copy.copy_back(original, status);
     copy.release();
     status
@@ -163,6 +165,7 @@ pub(crate) unsafe extern "efiapi" fn complete(
 ) {
     const CALL: &str = "NdisMOidRequestComplete";
     import(CALL, Level::UpToDispatch);
+    call::check_no_lock(CALL);
     let adapter = adapter::resolve(adapter_handle, CALL);
     verifier::insist(156, status != NDIS_STATUS_PENDING, || {
         format!("{CALL} by {} with PENDING (0xC4/91001)", adapter.name)

@@ -2,7 +2,13 @@
 //!
 //! Every binding whose filter a frame passes gets it. Of several bindings, one gets the NBL to
 //! keep, the others see it with the RESOURCES flag; the seed chooses which. An NBL that nobody
-//! wants goes back to the miniport like one that was returned.
+//! wants goes back to the miniport like one that was returned. What was shown may be copied and
+//! lent, what was given may only be shown: see [`crate::ndis::adversary`].
+
+pub(crate) mod checks;
+pub(crate) mod copies;
+mod deliver;
+pub(crate) mod shape;
 
 use ndis_sys::{
     NDIS_HANDLE, NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL, NDIS_RECEIVE_FLAGS_RESOURCES, NET_BUFFER_LIST,
@@ -11,23 +17,40 @@ use ndis_sys::{
 use crate::ndis::adapter::{self, Adapter, AdapterState};
 use crate::ndis::bindings::{Binding, BindingState};
 use crate::ndis::call::{self, Callback, Level, callback, import};
-use crate::ndis::filter::{self, Mac, Wanted};
-use crate::ndis::handles;
+use crate::ndis::held::{Nbls, Way};
 use crate::ndis::nbl::custody::{self, Custody};
 use crate::ndis::nbl::seal::{Direction, Seal};
 use crate::ndis::nbl::{raw, shadow, stand_in};
-use crate::ndis::{power, receive_checks, send};
+use crate::ndis::send::lists;
+use crate::ndis::{adversary, handles, power};
 use crate::sched;
 use crate::verifier;
 
 /// How long after MiniportShutdownEx an indication may still come that had begun before.
 const UNDER_WAY_NS: u64 = 1_000_000;
+/// Claims about a whole list, which a longer one does not fulfil.
+const CLAIMS: u32 = 0x2b00;
 
-/// An indicated NBL, and where its frame goes.
-pub(crate) struct Indicated {
-    pub(crate) nbl: *mut NET_BUFFER_LIST,
-    pub(crate) destination: Mac,
+/// What the lists of one indication have in common.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Arrival {
+    port: u32,
+    flags: u32,
+    /// A binding that does not get it.
+    except: Option<u64>,
 }
+
+/// Indicated NBLs on their way to the bindings.
+pub(crate) static RECEIVES: Way<Arrival> = Way {
+    queue: |adapter| &adapter.held_receives,
+    hand: deliver::lend,
+};
+
+/// Returned NBLs on their way to the miniport.
+pub(crate) static RETURNS: Way<()> = Way {
+    queue: |adapter| &adapter.held_returns,
+    hand: |adapter, (), nbls| return_to_miniport(adapter, nbls),
+};
 
 /// Microsoft Learn, NdisMIndicateReceiveNetBufferLists function (ndis.h).
 /// IRQL <= DISPATCH_LEVEL.
@@ -46,56 +69,113 @@ pub(crate) unsafe extern "efiapi" fn indicate(
     import(CALL, Level::UpToDispatch);
     let adapter = adapter::resolve(adapter_handle, CALL);
     call::check_dispatch_flag(CALL, flags);
+    call::check_no_lock(CALL);
     let chain = shadow::walk(nbls, CALL, 87);
-    receive_checks::check_list(CALL, adapter, &chain, port, count, flags);
-    power::check_indication(256, CALL, adapter, 0);
-    let flows = may_indicate(CALL, adapter);
+    checks::check_list(CALL, adapter, &chain, port, count, flags);
+    accept(CALL, adapter, chain, port, flags);
+}
+
+/// Judges NBLs that a miniport indicates, by whichever call, and passes them on.
+pub(crate) fn accept(
+    call: &'static str,
+    adapter: &'static Adapter,
+    chain: Nbls,
+    port: u32,
+    flags: u32,
+) {
+    power::check_indication(256, call, adapter, 0);
+    let flows = may_indicate(call, adapter, chain[0]);
     let resources = flags & NDIS_RECEIVE_FLAGS_RESOURCES != 0;
-    let mut indicated = Vec::with_capacity(chain.len());
+    let mut passed = Vec::with_capacity(chain.len());
     for nbl in &chain {
-        // SAFETY: `walk` found the NBL in the shadow table.
-        let destination = unsafe { receive_checks::check_nbl(CALL, adapter, *nbl, flags) };
-        // SAFETY: as above.
-        unsafe { hand_over(CALL, adapter, *nbl, resources) };
-        // SAFETY: as above.
-        let nbl = unsafe { stand_in::pass(*nbl, Direction::Receive, CALL) };
-        indicated.push(Indicated { nbl, destination });
+        // SAFETY: the caller walked the list, so the NBL is in the shadow table.
+        unsafe {
+            checks::check_nbl(call, adapter, *nbl, flags);
+            hand_over(call, adapter, *nbl, resources);
+            passed.push(stand_in::pass(*nbl, Direction::Receive, call));
+        }
     }
+    let count = chain.len();
     adapter.state.with(|state| {
         state.indicating += 1;
+        state.frames_indicated += count as u64;
         if !resources {
-            state.receives_out += indicated.len();
+            state.receives_out += count;
         }
     });
-    let rest = flags & !(NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL | NDIS_RECEIVE_FLAGS_RESOURCES);
-    let delivery = Delivery {
-        adapter,
+    let arrival = Arrival {
         port,
-        flags: rest,
+        flags: flags & !(NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL | NDIS_RECEIVE_FLAGS_RESOURCES),
+        except: None,
     };
-    if resources {
-        delivery.show(&indicated, flows);
-        for Indicated { nbl, .. } in indicated {
-            take_back_shown(CALL, adapter, nbl);
-            // SAFETY: nobody above has the NBL any more.
-            unsafe { stand_in::end(nbl, CALL) };
+    match (resources, flows) {
+        (true, _) => {
+            show(call, adapter, passed, arrival, flows);
+            // SAFETY: nobody above has the NBLs any more; the list is the miniport's again.
+            unsafe { raw::link(&chain) };
         }
-        // SAFETY: nobody above has the NBLs any more; the list is the miniport's again.
-        unsafe { raw::link(&chain) };
-    } else {
-        delivery.lend(indicated, flows);
+        (false, true) => give(adapter, passed, arrival),
+        (false, false) => return_to_miniport(adapter, passed),
     }
     adapter.state.with(|state| state.indicating -= 1);
 }
 
+/// NBLs that come back to the miniport when the indication returns.
+fn show(call: &'static str, adapter: &'static Adapter, nbls: Nbls, arrival: Arrival, flows: bool) {
+    if flows && (adversary::does(|a| a.clear_resources_one_in) || !RECEIVES.is_idle(adapter)) {
+        let copied = nbls
+            .iter()
+            .filter_map(|nbl| copies::of_nbl(adapter, *nbl))
+            .collect();
+        pass(adapter, copied, arrival);
+    } else if flows {
+        deliver::show(adapter, arrival, &nbls);
+    }
+    for nbl in nbls {
+        take_back(call, adapter, nbl);
+        // SAFETY: nobody above has the NBL any more.
+        unsafe { stand_in::end(nbl, call) };
+    }
+}
+
+/// NBLs that bindings may keep.
+fn give(adapter: &'static Adapter, chain: Nbls, arrival: Arrival) {
+    if adversary::does(|a| a.set_resources_one_in) && RECEIVES.is_idle(adapter) {
+        deliver::show(adapter, arrival, &chain);
+        return_to_miniport(adapter, chain);
+    } else {
+        pass(adapter, chain, arrival);
+    }
+}
+
+fn pass(adapter: &'static Adapter, nbls: Nbls, mut arrival: Arrival) {
+    if nbls.is_empty() {
+        return;
+    }
+    let running = |binding: &&'static Binding| binding.phase() == BindingState::Running;
+    let hold =
+        adversary::does(|a| a.hold_receives_one_in) && adapter.bindings().iter().all(running);
+    if hold || !RECEIVES.is_idle(adapter) {
+        arrival.flags &= !CLAIMS;
+    }
+    RECEIVES.pass(adapter, arrival, nbls, hold);
+}
+
+/// Passes up copies of frames that are sent, except to one binding.
+pub(crate) fn loop_back(adapter: &'static Adapter, nbls: Nbls, port: u32, except: Option<u64>) {
+    let arrival = Arrival {
+        port,
+        flags: 0,
+        except,
+    };
+    pass(adapter, nbls, arrival);
+}
+
 /// Rules 47, 54, 58: in which states a miniport may indicate.
-fn may_indicate(call: &str, adapter: &'static Adapter) -> bool {
+fn may_indicate(call: &str, adapter: &'static Adapter, first: *mut NET_BUFFER_LIST) -> bool {
     match adapter.phase() {
-        AdapterState::Running | AdapterState::Restarting => true,
-        AdapterState::Pausing => {
-            // The miniport learns of the pause while it runs; what it had begun may still come.
-            true
-        }
+        // A miniport learns of a pause while it runs; what it had begun may still come.
+        AdapterState::Running | AdapterState::Restarting | AdapterState::Pausing => true,
         AdapterState::Shutdown => {
             // A DPC that was under way may be this far; nothing is delivered any more.
             let since = adapter.state.with(|state| state.shut_down_ns);
@@ -106,8 +186,10 @@ fn may_indicate(call: &str, adapter: &'static Adapter) -> bool {
             false
         }
         phase => {
+            // Rule 291 for what comes from another adapter.
+            let passed_on = shadow::with(first, call, |record| !record.custody.is_empty());
             verifier::breach(
-                58,
+                if passed_on { 291 } else { 58 },
                 format!("{call} by {}, which is {phase:?}", adapter.name),
             );
             false
@@ -137,8 +219,8 @@ unsafe fn hand_over(
     shadow::with(nbl, call, |record| record.custody.push(custody));
 }
 
-/// Takes an NBL back that was shown with RESOURCES.
-fn take_back_shown(call: &str, adapter: &'static Adapter, nbl: *mut NET_BUFFER_LIST) {
+/// Takes an NBL back that NDIS has, and compares it with what was handed over.
+fn take_back(call: &str, adapter: &'static Adapter, nbl: *mut NET_BUFFER_LIST) {
     let popped = shadow::with(nbl, call, |record| match record.custody.last() {
         Some(Custody::Indicated { adapter: from, .. }) if *from == adapter.handle => {
             Ok(record.custody.pop())
@@ -158,142 +240,6 @@ fn take_back_shown(call: &str, adapter: &'static Adapter, nbl: *mut NET_BUFFER_L
     }
 }
 
-/// One indication on its way up.
-struct Delivery {
-    adapter: &'static Adapter,
-    port: u32,
-    flags: u32,
-}
-
-impl Delivery {
-    /// The bindings in an order of the seed's choice, each with what it wants.
-    fn receivers(&self) -> Vec<(&'static Binding, Wanted)> {
-        let mut receivers: Vec<_> = self
-            .adapter
-            .bindings()
-            .into_iter()
-            .filter(|binding| {
-                matches!(
-                    binding.phase(),
-                    BindingState::Running | BindingState::Restarting | BindingState::Pausing
-                )
-            })
-            .map(|binding| {
-                let wanted = binding.state.with(|state| Wanted {
-                    filter: state.filter,
-                    multicast: state.multicast.clone(),
-                });
-                (binding, wanted)
-            })
-            .collect();
-        if receivers.len() > 1 {
-            let by = sched::random_below(receivers.len() as u64) as usize;
-            receivers.rotate_left(by);
-        }
-        receivers
-    }
-
-    /// Shows the NBLs to every binding that wants them; they come back at once.
-    fn show(&self, indicated: &[Indicated], flows: bool) {
-        if !flows {
-            return;
-        }
-        let own = filter::own_address(self.adapter);
-        for (binding, wanted) in self.receivers() {
-            let passing = indicated
-                .iter()
-                .filter(|i| wanted.passes(i.destination, own, false));
-            let part: Vec<_> = passing.map(|indicated| indicated.nbl).collect();
-            if !part.is_empty() {
-                self.show_to(binding, &part);
-            }
-        }
-    }
-
-    /// Gives each NBL to the last binding that wants it; those before it are shown it.
-    fn lend(&self, indicated: Vec<Indicated>, flows: bool) {
-        let own = filter::own_address(self.adapter);
-        let receivers = if flows { self.receivers() } else { Vec::new() };
-        let keeper = |indicated: &Indicated| {
-            receivers
-                .iter()
-                .rposition(|(_, wanted)| wanted.passes(indicated.destination, own, false))
-        };
-        let keepers: Vec<_> = indicated.iter().map(keeper).collect();
-        let mut unwanted: Vec<_> = Vec::new();
-        for (index, (binding, wanted)) in receivers.iter().enumerate() {
-            let mut shown = Vec::new();
-            let mut kept = Vec::new();
-            for (indicated, keeper) in indicated.iter().zip(&keepers) {
-                if *keeper == Some(index) {
-                    kept.push(indicated.nbl);
-                } else if keeper.is_some_and(|keeper| keeper > index)
-                    && wanted.passes(indicated.destination, own, false)
-                {
-                    shown.push(indicated.nbl);
-                }
-            }
-            if !shown.is_empty() {
-                self.show_to(binding, &shown);
-            }
-            for part in send::split(kept) {
-                if !part.is_empty() {
-                    self.lend_to(binding, &part);
-                }
-            }
-        }
-        for (indicated, keeper) in indicated.iter().zip(&keepers) {
-            if keeper.is_none() {
-                unwanted.push(indicated.nbl);
-            }
-        }
-        if !unwanted.is_empty() {
-            return_to_miniport(self.adapter, unwanted);
-        }
-    }
-
-    fn show_to(&self, binding: &'static Binding, part: &[*mut NET_BUFFER_LIST]) {
-        // SAFETY: NDIS has the NBLs.
-        unsafe { raw::link(part) };
-        self.call_receive(binding, part, NDIS_RECEIVE_FLAGS_RESOURCES);
-        let restored = part.iter().enumerate().all(|(index, nbl)| {
-            let next = part.get(index + 1).copied().unwrap_or(std::ptr::null_mut());
-            // SAFETY: as above.
-            unsafe { (**nbl).Next == next }
-        });
-        verifier::require(245, restored, || {
-            format!(
-                "{} returns a list shown with RESOURCES in another order",
-                binding.describe()
-            )
-        });
-    }
-
-    fn lend_to(&self, binding: &'static Binding, part: &[*mut NET_BUFFER_LIST]) {
-        for nbl in part {
-            custody::set_holder(*nbl, Some(binding.handle));
-        }
-        binding.state.with(|state| state.receives_out += part.len());
-        // SAFETY: NDIS has the NBLs until the next line.
-        unsafe { raw::link(part) };
-        self.call_receive(binding, part, 0);
-    }
-
-    fn call_receive(&self, binding: &'static Binding, part: &[*mut NET_BUFFER_LIST], extra: u32) {
-        let flags = self.flags | extra;
-        let count = part.len() as u32;
-        binding.state.with(|state| state.in_callback += 1);
-        callback(Callback::Receive, binding.handle, || {
-            let flags = flags | call::dispatch_flag();
-            binding
-                .protocol
-                .protocol
-                .receive(binding.context, part[0], self.port, count, flags);
-        });
-        binding.state.with(|state| state.in_callback -= 1);
-    }
-}
-
 /// Microsoft Learn, NdisReturnNetBufferLists function (ndis.h). IRQL <= DISPATCH_LEVEL.
 ///
 /// # Safety
@@ -308,44 +254,66 @@ pub(crate) unsafe extern "efiapi" fn return_nbls(
     import(CALL, Level::UpToDispatch);
     let binding: &'static Binding = handles::resolve(binding_handle, CALL);
     call::check_dispatch_flag(CALL, flags);
+    verifier::require(136, flags & !1 == 0, || {
+        format!("{CALL}: ReturnFlags {flags:#x}")
+    });
     let chain = shadow::walk(nbls, CALL, 245);
     for nbl in &chain {
-        let lent = shadow::with(*nbl, CALL, |record| match record.custody.last() {
-            Some(Custody::Indicated {
-                holder,
-                resources: false,
-                ..
-            }) if *holder == Some(binding.handle) => Ok(()),
-            _ => Err(shadow::describe(record)),
-        });
-        if let Err(hands) = lent {
-            verifier::fatal(
-                245,
-                format!("{CALL} on {}: NBL {nbl:p} is {hands}", binding.describe()),
-            );
-        }
+        check_lent(CALL, binding, *nbl);
         custody::set_holder(*nbl, None);
     }
     binding
         .state
         .with(|state| state.receives_out -= chain.len());
-    return_to_miniport(binding.adapter, chain);
+    take_returned(CALL, binding.adapter, chain);
 }
 
-/// Gives NBLs that NDIS has back to the miniport, in an order and in parts of the seed's choice.
-fn return_to_miniport(adapter: &'static Adapter, mut nbls: Vec<*mut NET_BUFFER_LIST>) {
-    const CALL: &str = "MiniportReturnNetBufferLists";
-    if nbls.len() > 1 && sched::chance(3) {
-        let by = sched::random_below(nbls.len() as u64) as usize;
-        nbls.rotate_left(by);
+/// Rule 245, or 287 for an NBL that another binding has to return.
+fn check_lent(call: &str, binding: &'static Binding, nbl: *mut NET_BUFFER_LIST) {
+    let lent = shadow::with(nbl, call, |record| match record.custody.last() {
+        Some(Custody::Indicated {
+            holder: Some(holder),
+            resources: false,
+            ..
+        }) if *holder == binding.handle => Ok(()),
+        Some(Custody::Indicated {
+            holder: Some(_), ..
+        }) => Err((287, shadow::describe(record))),
+        _ => Err((245, shadow::describe(record))),
+    });
+    if let Err((rule, hands)) = lent {
+        verifier::fatal(
+            rule,
+            format!("{call} on {}: NBL {nbl:p} is {hands}", binding.describe()),
+        );
     }
-    for part in send::split(nbls) {
+}
+
+/// NBLs that NDIS has again: its own copies end here, the others go to the miniport.
+fn take_returned(call: &str, adapter: &'static Adapter, nbls: Nbls) {
+    let is_copy = |nbl: &*mut NET_BUFFER_LIST| copies::is_copy(adapter, *nbl);
+    let (own, others): (Nbls, Nbls) = nbls.into_iter().partition(is_copy);
+    for nbl in own {
+        take_back(call, adapter, nbl);
+        copies::release(nbl);
+    }
+    if !others.is_empty() {
+        let hold = adversary::does(|a| a.hold_returns_one_in);
+        RETURNS.pass(adapter, (), others, hold);
+    }
+}
+
+/// Gives NBLs that NDIS has back to the miniport, in any order and grouping.
+fn return_to_miniport(adapter: &'static Adapter, mut nbls: Nbls) {
+    const CALL: &str = "MiniportReturnNetBufferLists";
+    lists::shuffle(&mut nbls);
+    for part in lists::split(nbls) {
         let back = |nbl| {
-            take_back_shown(CALL, adapter, nbl);
+            take_back(CALL, adapter, nbl);
             // SAFETY: nobody above has the NBL any more.
             unsafe { stand_in::end(nbl, CALL) }
         };
-        let part: Vec<_> = part.into_iter().map(back).collect();
+        let part: Nbls = part.into_iter().map(back).collect();
         adapter.state.with(|state| {
             state.receives_out -= part.len();
             state.in_miniport += 1;

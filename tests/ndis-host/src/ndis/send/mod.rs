@@ -1,88 +1,58 @@
 //! The send path: NdisSendNetBufferLists down, NdisMSendNetBufferListsComplete up.
 //!
 //! An NBL goes to the miniport below the binding that it is sent on, and comes back exactly once,
-//! by whatever grouping. NDIS hands lists over in parts by seed, at PASSIVE or DISPATCH by seed.
+//! by whatever grouping. What NDIS does with the lists in between is the [`adversary`]'s choice:
+//! at once or a moment later, merged with what others send, in parts, at either level.
+//!
+//! [`adversary`]: crate::ndis::adversary
 
-use std::collections::BTreeMap;
+pub(crate) mod complete;
+pub(crate) mod lists;
+mod loopback;
+mod outstanding;
+pub(crate) mod shape;
 
 use ndis_sys::{
     NDIS_HANDLE, NDIS_SEND_FLAGS_CHECK_FOR_LOOPBACK, NDIS_SEND_FLAGS_DISPATCH_LEVEL,
-    NDIS_SEND_FLAGS_SINGLE_QUEUE, NDIS_STATUS_FAILURE, NDIS_STATUS_INVALID_LENGTH,
-    NDIS_STATUS_LOW_POWER_STATE, NDIS_STATUS_NOT_ACCEPTED, NDIS_STATUS_PAUSED,
-    NDIS_STATUS_RESET_IN_PROGRESS, NDIS_STATUS_RESOURCES, NDIS_STATUS_SEND_ABORTED,
-    NDIS_STATUS_SUCCESS, NET_BUFFER_LIST,
+    NDIS_SEND_FLAGS_SINGLE_QUEUE, NDIS_STATUS_SEND_ABORTED, NET_BUFFER_LIST, NetBufferListCancelId,
 };
 
-use crate::ndis::adapter::{self, Adapter, AdapterState};
+use crate::ndis::adapter::{Adapter, AdapterState};
 use crate::ndis::bindings::Binding;
 use crate::ndis::call::{self, Callback, Level, callback, import};
+use crate::ndis::held::{Nbls, Way};
 use crate::ndis::nbl::custody::Custody;
 use crate::ndis::nbl::seal::{self, Direction, Seal};
 use crate::ndis::nbl::{pool, raw, shadow, stand_in};
-use crate::ndis::{dma, handles, modules, power};
-use crate::sched::{self, EventId};
-use crate::verifier::{self, SECOND_NS};
+use crate::ndis::offload::transmit::Wishes;
+use crate::ndis::{adversary, handles, modules};
+use crate::sched;
+use crate::verifier;
 
-/// Longest time of one send (table of rule 308).
-const SEND_LIMIT_NS: u64 = 30 * SECOND_NS;
-/// Longest time without any completion while sends are out (table of rule 308).
-const STALL_LIMIT_NS: u64 = 22 * SECOND_NS;
+pub(crate) use complete::complete;
+pub(crate) use outstanding::Outstanding;
 
-/// What a miniport may complete a send with (rule 115).
-const STATUSES: [i32; 9] = [
-    NDIS_STATUS_SUCCESS,
-    NDIS_STATUS_INVALID_LENGTH,
-    NDIS_STATUS_RESOURCES,
-    NDIS_STATUS_PAUSED,
-    NDIS_STATUS_SEND_ABORTED,
-    NDIS_STATUS_RESET_IN_PROGRESS,
-    NDIS_STATUS_FAILURE,
-    NDIS_STATUS_LOW_POWER_STATE,
-    NDIS_STATUS_NOT_ACCEPTED,
-];
+/// One cancel in so many finds what waits in NDIS.
+const ABORT_ONE_IN: u64 = 64;
+/// A bit of SendFlags that no page gives a meaning for this kind of miniport.
+const UNKNOWN_FLAG: u32 = 0x4000_0000;
 
-/// NBLs that a miniport has not completed, by age.
-#[derive(Default)]
-pub(crate) struct Outstanding {
-    by_age: BTreeMap<(u64, u64), usize>,
-    ages: BTreeMap<usize, (u64, u64)>,
-    count: u64,
-    last_completion_ns: u64,
-    watchdog: Option<EventId>,
+/// What the lists of one MiniportSendNetBufferLists call have in common.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Route {
+    port: u32,
+    flags: u32,
 }
 
-impl Outstanding {
-    /// How many are out.
-    pub(crate) fn len(&self) -> usize {
-        self.ages.len()
-    }
-
-    /// When each was given to the miniport, and a number: one pair names one sending.
-    pub(crate) fn ages(&self) -> Vec<(u64, u64)> {
-        self.by_age.keys().copied().collect()
-    }
-
-    fn insert(&mut self, nbl: usize) {
-        self.count += 1;
-        let age = (sched::now(), self.count);
-        self.by_age.insert(age, nbl);
-        self.ages.insert(nbl, age);
-    }
-
-    fn remove(&mut self, nbl: usize) {
-        if let Some(age) = self.ages.remove(&nbl) {
-            self.by_age.remove(&age);
+/// Sends on their way to the miniport.
+pub(crate) static SENDS: Way<Route> = Way {
+    queue: |adapter| &adapter.held_sends,
+    hand: |adapter, route, nbls| {
+        for part in lists::split(nbls) {
+            hand_to_miniport(adapter, &part, route);
         }
-        self.last_completion_ns = sched::now();
-    }
-
-    /// When the oldest send or the stall becomes a breach.
-    fn deadline(&self) -> Option<u64> {
-        let ((since, _), _) = self.by_age.first_key_value()?;
-        let stall_since = (*since).max(self.last_completion_ns);
-        Some((since + SEND_LIMIT_NS).min(stall_since + STALL_LIMIT_NS))
-    }
-}
+    },
+};
 
 /// Microsoft Learn, NdisSendNetBufferLists function (ndis.h). IRQL <= DISPATCH_LEVEL.
 ///
@@ -98,25 +68,8 @@ pub(crate) unsafe extern "efiapi" fn send(
     const CALL: &str = "NdisSendNetBufferLists";
     import(CALL, Level::UpToDispatch);
     let binding: &'static Binding = handles::resolve(binding_handle, CALL);
-    call::check_dispatch_flag(CALL, flags);
-    let known = NDIS_SEND_FLAGS_DISPATCH_LEVEL
-        | NDIS_SEND_FLAGS_CHECK_FOR_LOOPBACK
-        | NDIS_SEND_FLAGS_SINGLE_QUEUE;
-    verifier::require(119, flags & !known == 0, || {
-        format!("{CALL}: SendFlags {flags:#x}")
-    });
-    verifier::require(243, binding.may_send(), || {
-        format!(
-            "{CALL} on {}, which is {:?}",
-            binding.describe(),
-            binding.phase()
-        )
-    });
-    let asleep = binding.state.with(|state| state.asleep);
-    verifier::require(252, !asleep, || {
-        format!("{CALL} on {}, which is in low power", binding.describe())
-    });
     let chain = shadow::walk(nbls, CALL, 87);
+    check_call(CALL, binding, chain[0], flags);
     for nbl in &chain {
         // SAFETY: `walk` found the NBL in the shadow table.
         unsafe { accept(CALL, binding, *nbl) };
@@ -125,16 +78,44 @@ pub(crate) unsafe extern "efiapi" fn send(
     let pass = |nbl| unsafe { stand_in::pass(nbl, Direction::Send, CALL) };
     let chain: Vec<_> = chain.into_iter().map(pass).collect();
     let adapter = binding.adapter;
-    adapter
-        .sends
-        .with(|sends| chain.iter().for_each(|nbl| sends.insert(nbl.addr())));
-    watch(adapter);
     let count = chain.len();
     binding.state.with(|state| state.sends_out += count);
-    let rest = flags & !NDIS_SEND_FLAGS_DISPATCH_LEVEL;
-    for part in split(chain) {
-        hand_to_miniport(adapter, &part, port, rest);
+    loopback::copy(binding, &chain, port, flags);
+
+    let mut route = Route {
+        port,
+        flags: flags & !NDIS_SEND_FLAGS_DISPATCH_LEVEL,
+    };
+    let hold = adversary::does(|a| a.hold_sends_one_in);
+    if hold || !SENDS.is_idle(adapter) {
+        // With the lists of others it may be of several queues.
+        route.flags &= !NDIS_SEND_FLAGS_SINGLE_QUEUE;
     }
+    SENDS.pass(adapter, route, chain, hold);
+}
+
+fn check_call(call: &str, binding: &'static Binding, first: *mut NET_BUFFER_LIST, flags: u32) {
+    call::check_dispatch_flag(call, flags);
+    let known = NDIS_SEND_FLAGS_DISPATCH_LEVEL
+        | NDIS_SEND_FLAGS_CHECK_FOR_LOOPBACK
+        | NDIS_SEND_FLAGS_SINGLE_QUEUE;
+    verifier::require(119, flags & !known == 0, || {
+        format!("{call}: SendFlags {flags:#x}")
+    });
+    // Rule 291 for what is passed on: it has another way to go.
+    let passed_on = shadow::with(first, call, |record| !record.custody.is_empty());
+    let rule = if passed_on { 291 } else { 243 };
+    verifier::require(rule, binding.may_send(), || {
+        format!(
+            "{call} on {}, which is {:?}",
+            binding.describe(),
+            binding.phase()
+        )
+    });
+    let asleep = binding.state.with(|state| state.asleep);
+    verifier::require(252, !asleep, || {
+        format!("{call} on {}, which is in low power", binding.describe())
+    });
 }
 
 /// Checks an NBL that is sent, and notes that the adapter has it from now on.
@@ -145,7 +126,13 @@ pub(crate) unsafe extern "efiapi" fn send(
 unsafe fn accept(call: &str, binding: &'static Binding, nbl: *mut NET_BUFFER_LIST) {
     // SAFETY: the caller's contract.
     let source = unsafe { (*nbl).SourceHandle }.addr() as u64;
-    verifier::insist(98, source == binding.handle, || {
+    // Rule 98 for one's own NBLs; rule 286 for another's, whose handle has to be exchanged.
+    let rule = if shadow::with(nbl, call, |record| record.custody.is_empty()) {
+        98
+    } else {
+        286
+    };
+    verifier::insist(rule, source == binding.handle, || {
         format!(
             "{call}: SourceHandle of NBL {nbl:p} is {source:#x}, the binding {:#x}",
             binding.handle
@@ -161,11 +148,13 @@ unsafe fn accept(call: &str, binding: &'static Binding, nbl: *mut NET_BUFFER_LIS
         verifier::require(107, !empty, || {
             format!("{call}: NBL {nbl:p} has an empty NET_BUFFER")
         });
+        shape::check(call, nbl);
         let seal = Box::new(Seal::take(nbl, Direction::Send));
         let custody = Custody::Sent {
             binding: binding.handle,
             adapter: binding.adapter.handle,
             since_ns: sched::now(),
+            wishes: Wishes::of(nbl),
             seal,
         };
         shadow::with(nbl, call, |record| record.custody.push(custody));
@@ -193,194 +182,34 @@ fn check_sender(call: &str, binding: &'static Binding, nbl: *mut NET_BUFFER_LIST
     });
 }
 
-/// Cuts a list into parts: mostly one, sometimes more.
-pub(crate) fn split(chain: Vec<*mut NET_BUFFER_LIST>) -> Vec<Vec<*mut NET_BUFFER_LIST>> {
-    let mut parts = vec![Vec::new()];
-    for nbl in chain {
-        let current = parts.last_mut().expect("there is a part");
-        if !current.is_empty() && sched::chance(6) {
-            parts.push(vec![nbl]);
-        } else {
-            current.push(nbl);
-        }
-    }
-    parts
-}
-
-fn hand_to_miniport(
-    adapter: &'static Adapter,
-    part: &[*mut NET_BUFFER_LIST],
-    port: u32,
-    flags: u32,
-) {
+fn hand_to_miniport(adapter: &'static Adapter, part: &[*mut NET_BUFFER_LIST], route: Route) {
     // The system is going down: nobody is called any more, and nobody waits.
     if adapter.phase() == AdapterState::Shutdown {
         return;
     }
+    for nbl in part {
+        let id = cancel_id_of(*nbl);
+        adapter.sends.with(|sends| sends.insert(nbl.addr(), id));
+    }
+    outstanding::watch(adapter);
     // SAFETY: NDIS has the NBLs between the hands of the protocol and those of the miniport.
     let first = unsafe { raw::link(part) };
+    let mut flags = route.flags;
+    if adversary::does(|a| a.unknown_flags_one_in) {
+        flags |= UNKNOWN_FLAG;
+    }
     adapter.state.with(|state| state.in_miniport += 1);
     callback(Callback::Send, adapter.handle, || {
         adapter
             .miniport
-            .send(first, port, flags | call::dispatch_flag());
+            .send(first, route.port, flags | call::dispatch_flag());
     });
     adapter.state.with(|state| state.in_miniport -= 1);
 }
 
-/// Keeps one watchdog per adapter, at the earliest time at which a send is late.
-fn watch(adapter: &'static Adapter) {
-    adapter.sends.with(|sends| {
-        if sends.watchdog.is_some() {
-            return;
-        }
-        if let Some(deadline) = sends.deadline() {
-            sends.watchdog = Some(sched::at(deadline, move || check_late(adapter)));
-        }
-    });
-}
-
-fn check_late(adapter: &'static Adapter) {
-    let late = adapter.sends.with(|sends| {
-        sends.watchdog = None;
-        sends
-            .deadline()
-            .filter(|deadline| *deadline <= sched::now())
-            .map(|_| sends.len())
-    });
-    if let Some(count) = late {
-        verifier::fatal(
-            116,
-            format!(
-                "{count} sends on {} are out; 30 s, or 22 s without a completion",
-                adapter.name
-            ),
-        );
-    }
-    watch(adapter);
-}
-
-/// Microsoft Learn, NdisMSendNetBufferListsComplete function (ndis.h). IRQL <= DISPATCH_LEVEL.
-///
-/// # Safety
-///
-/// `nbls` begins a chain of NBLs that the miniport was given to send.
-pub(crate) unsafe extern "efiapi" fn complete(
-    adapter_handle: NDIS_HANDLE,
-    nbls: *mut NET_BUFFER_LIST,
-    flags: u32,
-) {
-    const CALL: &str = "NdisMSendNetBufferListsComplete";
-    import(CALL, Level::UpToDispatch);
-    let adapter = adapter::resolve(adapter_handle, CALL);
-    call::check_dispatch_flag(CALL, flags);
-    verifier::require(119, flags & !3 == 0, || {
-        format!("{CALL}: SendCompleteFlags {flags:#x}")
-    });
-    let mut groups: Vec<(u64, Vec<*mut NET_BUFFER_LIST>)> = Vec::new();
-    for nbl in shadow::walk(nbls, CALL, 114) {
-        // SAFETY: `walk` found the NBL in the shadow table.
-        let binding = unsafe { take_back(CALL, adapter, nbl) };
-        // SAFETY: the miniport has given the NBL back.
-        let nbl = unsafe { stand_in::end(nbl, CALL) };
-        match groups.last_mut() {
-            Some((last, group)) if *last == binding => group.push(nbl),
-            _ => groups.push((binding, vec![nbl])),
-        }
-    }
-    for (binding, group) in groups {
-        let Some(binding) = handles::lookup::<Binding>(binding) else {
-            continue;
-        };
-        for part in split(group) {
-            hand_to_protocol(binding, &part);
-        }
-    }
-}
-
-/// Checks an NBL that a miniport completes; the binding that it was sent on.
-///
-/// # Safety
-///
-/// `nbl` is in the shadow table.
-unsafe fn take_back(call: &str, adapter: &'static Adapter, nbl: *mut NET_BUFFER_LIST) -> u64 {
-    let popped = shadow::with(nbl, call, |record| match record.custody.last() {
-        Some(Custody::Sent { adapter: to, .. }) if *to == adapter.handle => {
-            Ok(record.custody.pop())
-        }
-        _ => Err(shadow::describe(record)),
-    });
-    let (binding, seal) = match popped {
-        Ok(Some(Custody::Sent { binding, seal, .. })) => (binding, seal),
-        Ok(_) => verifier::fatal(114, format!("{call}: NBL {nbl:p} is not being sent")),
-        Err(hands) => verifier::fatal(
-            114,
-            format!(
-                "{call} by {}: NBL {nbl:p} is {hands}; completed twice, or never given",
-                adapter.name
-            ),
-        ),
-    };
-    // SAFETY: the caller's contract.
-    unsafe {
-        seal.verify(nbl, call);
-        let status = (*nbl).Status;
-        let mapped = raw::net_buffers(nbl)
-            .iter()
-            .any(|nb| dma::has_list(nb.addr()));
-        verifier::require(148, !mapped, || {
-            format!("{call}: NBL {nbl:p} is completed before its scatter/gather list is freed")
-        });
-        power::check_send_status(call, adapter, status);
-        let honest = [
-            NDIS_STATUS_SUCCESS,
-            NDIS_STATUS_NOT_ACCEPTED,
-            NDIS_STATUS_PAUSED,
-        ];
-        let honest = !adapter.is_surprise_removed() || honest.contains(&status);
-        verifier::require(76, honest, || {
-            format!("{call}: {} is gone; status {status:#x}", adapter.name)
-        });
-        verifier::require(115, STATUSES.contains(&status), || {
-            format!("{call}: NBL {nbl:p} completed with status {status:#x}")
-        });
-    }
-    adapter.sends.with(|sends| sends.remove(nbl.addr()));
-    cancel_watchdog_if_idle(adapter);
-    binding
-}
-
-fn cancel_watchdog_if_idle(adapter: &'static Adapter) {
-    let idle = adapter.sends.with(|sends| {
-        if sends.len() == 0 {
-            sends.watchdog.take()
-        } else {
-            None
-        }
-    });
-    if let Some(event) = idle {
-        sched::cancel(event);
-    }
-}
-
-fn hand_to_protocol(binding: &'static Binding, part: &[*mut NET_BUFFER_LIST]) {
-    // SAFETY: NDIS has the NBLs between the hands of the miniport and those of the protocol.
-    let first = unsafe { raw::link(part) };
-    let count = part.len();
-    binding.state.with(|state| {
-        state.sends_out = state.sends_out.saturating_sub(count);
-        state.in_callback += 1;
-    });
-    callback(Callback::SendComplete, binding.handle, || {
-        binding
-            .protocol
-            .protocol
-            .send_complete(binding.context, first, call::dispatch_flag());
-    });
-    binding.state.with(|state| state.in_callback -= 1);
-}
-
 /// Microsoft Learn, NdisCancelSendNetBufferLists function (ndis.h). IRQL <= DISPATCH_LEVEL.
+///
+/// What still waits in NDIS is completed here; the miniport is asked for the rest.
 pub(crate) unsafe extern "efiapi" fn cancel(
     binding_handle: NDIS_HANDLE,
     cancel_id: *mut core::ffi::c_void,
@@ -389,7 +218,62 @@ pub(crate) unsafe extern "efiapi" fn cancel(
     import(CALL, Level::UpToDispatch);
     let binding: &'static Binding = handles::resolve(binding_handle, CALL);
     let adapter = binding.adapter;
+    let id = cancel_id.addr();
+    adapter.sends.with(|sends| sends.cancel(id));
+    // What waits is cancelled here, or has just gone on when the cancel comes.
+    let abort_here = adapter.phase() == AdapterState::Running && !adapter.is_surprise_removed();
+    if abort_here && sched::chance(ABORT_ONE_IN) {
+        let waiting = adapter
+            .held_sends
+            .with(|held| held.withdraw(|nbl| cancel_id_of(nbl) == id));
+        if !waiting.is_empty() {
+            abort(CALL, adapter, waiting);
+        }
+    } else {
+        SENDS.drain(adapter);
+    }
     callback(Callback::CancelSend, adapter.handle, || {
-        adapter.miniport.cancel_send(cancel_id.addr());
+        adapter.miniport.cancel_send(id);
     });
+    check_passed_on(CALL, adapter, id);
+}
+
+/// The identifier of an NBL that is with NDIS.
+fn cancel_id_of(nbl: *mut NET_BUFFER_LIST) -> usize {
+    // SAFETY: NBLs that are with NDIS are allocated, and nobody else touches them.
+    let slots = unsafe { (*nbl).NetBufferListInfo };
+    slots[NetBufferListCancelId as usize].addr()
+}
+
+/// Rule 294: who sends on what it is given to send, cancels there what it is asked to cancel.
+fn check_passed_on(call: &str, adapter: &'static Adapter, id: usize) {
+    if id == 0 {
+        return;
+    }
+    for address in adapter.sends.with(|sends| sends.of_id(id)) {
+        let nbl: *mut NET_BUFFER_LIST = std::ptr::with_exposed_provenance_mut(address);
+        let below = shadow::with(nbl, call, |record| match record.custody.last() {
+            Some(Custody::Sent { adapter: to, .. }) if *to != adapter.handle => Some(*to),
+            _ => None,
+        });
+        let Some(below) = below.and_then(handles::lookup::<Adapter>) else {
+            continue;
+        };
+        let asked = below.sends.with(|sends| sends.was_cancelled(id));
+        verifier::require(294, asked, || {
+            format!(
+                "{call}: {} passed NBL {nbl:p} on to {}, and does not cancel it there",
+                adapter.name, below.name
+            )
+        });
+    }
+}
+
+/// Completes sends that the miniport has never seen.
+fn abort(call: &'static str, adapter: &'static Adapter, nbls: Nbls) {
+    for nbl in &nbls {
+        // SAFETY: the NBLs waited in NDIS, so they are NDIS's.
+        unsafe { (**nbl).Status = NDIS_STATUS_SEND_ABORTED };
+    }
+    complete::complete_list(call, adapter, nbls);
 }

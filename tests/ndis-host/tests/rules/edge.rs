@@ -1,1 +1,0 @@
-//! 1.S: a miniport with a protocol edge.

@@ -1,1 +1,0 @@
-//! 1.R: offloads and RSS.
