@@ -110,7 +110,7 @@ pub(super) fn keyword_out_of_range(world: &mut World) -> Result<()> {
 }
 
 /// An adapter without failover, up.
-fn start_alone(world: &mut World) -> Result<()> {
+pub(super) fn start_alone(world: &mut World) -> Result<()> {
     world.add_adapter(&AdapterOptions::default())?;
     world.start_adapter()?;
     world.wait_for_link(SECOND_NS)

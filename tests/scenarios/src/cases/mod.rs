@@ -4,6 +4,7 @@
 //! the driver is unloaded, no memory is left, and the device was not misused.
 
 mod adapter;
+mod adversary;
 mod device;
 mod failover;
 mod line;
@@ -62,7 +63,7 @@ enum Case {
 
 use Case::{Bare, InWorld, LastInWorld};
 
-const CASES: [(&str, Case); 43] = [
+const CASES: [(&str, Case); 45] = [
     ("boot", InWorld(adapter::boot)),
     ("pause_storm", InWorld(adapter::pause_storm)),
     ("disable_enable", InWorld(adapter::disable_enable)),
@@ -126,6 +127,8 @@ const CASES: [(&str, Case); 43] = [
     ("driver_update", InWorld(system::driver_update)),
     ("vf_driver_first", InWorld(system::vf_driver_first)),
     ("protocol_live", InWorld(system::protocol_live)),
+    ("adversary_boot", InWorld(adversary::adversary_boot)),
+    ("adversary_failover", InWorld(adversary::adversary_failover)),
     ("truncated_image", Bare(loading::truncated_image)),
 ];
 

@@ -77,6 +77,8 @@ cases! {
     driver_update
     vf_driver_first
     protocol_live
+    adversary_boot
+    adversary_failover
     truncated_image
 }
 
