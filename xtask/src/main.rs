@@ -11,11 +11,13 @@ use clap::{Parser, Subcommand};
 
 use crate::bench::BenchArgs;
 use crate::driver::{BuildArgs, Selection};
+use crate::explore::ExploreArgs;
 use crate::migrate::MigrateArgs;
 use crate::workspace::Workspace;
 
 mod bench;
 mod driver;
+mod explore;
 mod keywords;
 mod lints;
 mod migrate;
@@ -50,6 +52,8 @@ enum Task {
     Migrate(MigrateArgs),
     /// Measure: what the host itself costs
     Bench(BenchArgs),
+    /// Run cases over seeds until one fails; tell how to run that one again
+    Explore(ExploreArgs),
     /// Run all test suites, or the named ones; the last line is the sum
     Test {
         /// Suites to run
@@ -77,6 +81,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::BuildTestDrivers => build_test_drivers(&workspace),
         Task::Migrate(args) => migrate::run(&workspace, &args),
         Task::Bench(args) => bench::run(&workspace, &args),
+        Task::Explore(args) => explore::run(&workspace, &args),
         Task::Test { suites } => suites::run(&workspace, &suites),
         Task::Check => check(&workspace),
     }

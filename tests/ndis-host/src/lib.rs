@@ -33,15 +33,13 @@ pub struct Config {
     pub ram_bytes: usize,
     /// Which Windows the machine runs.
     pub os: OsVersion,
-    /// How the machine runs: one step after another, or freely.
-    pub mode: Mode,
-    /// CPUs of a processor group, the last one excepted, which has what is left.
-    pub group_size: usize,
     /// What the judge looks at.
     pub checks: Checks,
     /// Whether devices reach memory through an IOMMU, so that their addresses are not physical
     /// ones and an access outside of a mapping is a breach; without a wish the seed decides.
     pub iommu: Option<bool>,
+    /// How the machine runs, how much is left to chance, and how fast time passes.
+    pub settings: Settings,
 }
 
 impl Config {
@@ -50,7 +48,10 @@ impl Config {
     #[must_use]
     pub fn free_running() -> Self {
         Self {
-            mode: Mode::FreeRunning,
+            settings: Settings {
+                mode: Mode::FreeRunning,
+                ..Settings::default()
+            },
             checks: Checks::Light,
             ..Self::default()
         }
@@ -64,10 +65,9 @@ impl Default for Config {
             cpus: 2,
             ram_bytes: 512 << 20,
             os: OsVersion::BASELINE,
-            mode: Mode::Deterministic,
-            group_size: sched::LARGEST_GROUP,
             checks: Checks::Thorough,
             iommu: None,
+            settings: Settings::default(),
         }
     }
 }
@@ -84,12 +84,7 @@ const PANIC_EXIT: i32 = 101;
 /// When guest memory cannot be had.
 pub fn start(config: &Config) -> anyhow::Result<()> {
     end_process_on_panic();
-    let settings = Settings {
-        mode: config.mode,
-        group_size: config.group_size,
-        ..Settings::default()
-    };
-    sched::start_with(config.seed, config.cpus, settings);
+    sched::start_with(config.seed, config.cpus, config.settings);
     verifier::set_checks(config.checks);
     if config.checks == Checks::Light {
         ndis::set_ownership(ndis::Ownership::Light);

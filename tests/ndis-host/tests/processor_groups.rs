@@ -10,7 +10,7 @@ mod native;
 use native::linked::import;
 use native::run_on;
 use ndis_host::Config;
-use ndis_host::sched::{self, DISPATCH_LEVEL, PASSIVE_LEVEL};
+use ndis_host::sched::{self, DISPATCH_LEVEL, PASSIVE_LEVEL, Settings};
 use ndis_sys::{
     ALL_PROCESSOR_GROUPS, GROUP_AFFINITY, KAFFINITY, NDIS_HANDLE, NDIS_PROCESSOR_INFO_EX,
     NDIS_STATUS, NDIS_STATUS_BUFFER_TOO_SHORT, NDIS_STATUS_SUCCESS, NDIS_SYSTEM_PROCESSOR_INFO,
@@ -21,7 +21,10 @@ use ndis_sys::{
 fn machine() -> Config {
     Config {
         cpus: 7,
-        group_size: 3,
+        settings: Settings {
+            group_size: 3,
+            ..Settings::default()
+        },
         ..Config::default()
     }
 }

@@ -8,7 +8,7 @@ use clap::{Parser, ValueEnum};
 use ndis_host::verifier::Checks;
 use serde::Serialize;
 
-use crate::world::{AdapterOptions, SECOND_NS, World, WorldOptions};
+use crate::world::{AdapterOptions, DriverImage, SECOND_NS, World, WorldOptions};
 
 /// Time that the load may take.
 const LIMIT_NS: u64 = 600 * SECOND_NS;
@@ -64,7 +64,7 @@ pub struct Load {
 pub fn run(args: &LoadArgs) -> Result<Load> {
     let options = WorldOptions {
         checks: Checks::Light,
-        ..WorldOptions::new(args.seed, &args.image).free_running(args.free)
+        ..WorldOptions::new(args.seed, &DriverImage::read(&args.image)?).free_running(args.free)
     };
     let mut world = World::start(&options)?;
     world.add_adapter(&AdapterOptions::default())?;

@@ -105,7 +105,8 @@ impl Core {
     fn server_of(&mut self, cpu: usize, server: Server) -> ContextId {
         let current = self.current;
         let one_in = self.settings.idle_one_in;
-        if server == Server::Caller && self.is_free_to_serve(current) && !self.chance(one_in) {
+        if server == Server::Caller && self.is_free_to_serve(current) && !self.chance(one_in.into())
+        {
             return current;
         }
         self.contexts

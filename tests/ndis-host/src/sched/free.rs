@@ -32,7 +32,7 @@ const LOOKS: u32 = 50;
 /// Pauses between two looks.
 const PAUSES: u32 = 40;
 /// A thread that has found no other to need its CPU changes it at one in this many occasions.
-const MOVE_ONE_IN: u32 = 8;
+const MOVE_ONE_IN: u64 = 8;
 
 static ON: AtomicBool = AtomicBool::new(false);
 

@@ -4,10 +4,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::thread::Thread;
 use std::time::Instant;
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{RngCore, SeedableRng};
-
 use super::baton::{BatonCell, ContextId};
+use super::choices::Choices;
 use super::choose::Candidate;
 use super::groups;
 use super::processor_block::ProcessorBlock;
@@ -45,8 +43,8 @@ pub(super) struct Core {
     pub(super) timekeeper: Option<Timekeeper>,
     /// See [`Settings`].
     pub(super) settings: Settings,
-    /// The one source of chance.
-    pub(super) rng: ChaCha8Rng,
+    /// Decides everything that is left to chance.
+    pub(super) choices: Choices,
     /// The context that holds the baton.
     pub(super) current: ContextId,
     /// The CPU of the current context.
@@ -244,7 +242,7 @@ impl Core {
             clock: (settings.mode == Mode::FreeRunning).then(Instant::now),
             timekeeper: None,
             settings,
-            rng: ChaCha8Rng::seed_from_u64(seed),
+            choices: Choices::new(seed),
             current: FIRST,
             cpu: 0,
             quiet: 0,
@@ -380,15 +378,37 @@ impl Core {
         Some(cpu)
     }
 
-    /// A random number below `n`, which is above zero.
-    pub(super) fn random_below(&mut self, n: u64) -> u64 {
-        // The bias of the remainder is below 2^-32 for every `n` that is asked for here.
-        self.rng.next_u64() % n
+    /// Whose choices are made: the current context's, or no thread's between two steps. Where the
+    /// machine runs freely, all threads choose from one row.
+    fn chooser(&self) -> ContextId {
+        if self.quiet == 0 && self.clock.is_none() {
+            self.current
+        } else {
+            0
+        }
     }
 
-    /// Whether a chance of one in `n` comes true.
-    #[inline]
-    pub(super) fn chance(&mut self, n: u32) -> bool {
-        n != 0 && self.rng.next_u32().is_multiple_of(n)
+    /// A random number below `n`, which is above zero.
+    pub(super) fn random_below(&mut self, n: u64) -> u64 {
+        self.choices.below(self.chooser(), n)
+    }
+
+    /// Whether a chance of one in `one_in` comes true; never for 0.
+    pub(super) fn chance(&mut self, one_in: u64) -> bool {
+        self.choices.chance(self.chooser(), one_in)
+    }
+
+    /// Where a choice is made, when it is and is to be told.
+    pub(super) fn told_place(&mut self, made: bool) -> Option<String> {
+        if !made || !self.choices.are_told() {
+            return None;
+        }
+        let (cpu, us) = (self.cpu, self.now / 1000);
+        let level = self.this_cpu().level.irql;
+        let context = self.context(self.current);
+        let (id, name) = (context.id, &context.name);
+        Some(format!(
+            "thread {id} \"{name}\", CPU {cpu}, level {level}, {us} us"
+        ))
     }
 }

@@ -16,6 +16,7 @@
 
 mod baton;
 mod block;
+pub mod choices;
 mod choose;
 mod free;
 mod gate;
@@ -336,5 +337,12 @@ pub fn random_below(n: u64) -> u64 {
 
 /// Whether a chance of one in `one_in` comes true; never for 0.
 pub fn chance(one_in: u64) -> bool {
-    one_in != 0 && random_below(one_in) == 0
+    let (comes_true, told) = core(|core| {
+        let comes_true = core.chance(one_in);
+        (comes_true, core.told_place(comes_true))
+    });
+    if let Some(place) = told {
+        choices::tell("a chance comes true", &place);
+    }
+    comes_true
 }

@@ -2,7 +2,7 @@
 
 use super::machine::{Core, Level, core};
 use super::{DISPATCH_LEVEL, DpcId, Irql};
-use super::{baton, block, free};
+use super::{baton, block, choices, free};
 use crate::memory::paging;
 use crate::verifier;
 
@@ -37,7 +37,9 @@ impl Core {
         let due = Due {
             events: self.world.next_time().is_some_and(|time| time <= self.now),
             work: self.cpus[self.cpu].has_work(),
-            switch: self.chance(self.settings.switch_one_in),
+            switch: self
+                .choices
+                .switch(self.current, self.settings.switch_one_in),
         };
         (due.events | due.work | due.switch).then_some(due)
     }
@@ -49,6 +51,9 @@ fn act(due: Due) {
     }
     deliver();
     if due.switch {
+        if let Some(place) = core(|core| core.told_place(true)) {
+            choices::tell("the baton moves", &place);
+        }
         block::preempt();
     }
 }

@@ -180,6 +180,11 @@ pub fn history(object: &str) -> String {
     format!(" history of {object}:{}", about[from..].concat())
 }
 
+/// The newest note.
+pub(crate) fn last_note() -> Option<String> {
+    lock(&NOTES).back().map(|(_, text)| text.clone())
+}
+
 fn print_trail() {
     for (time_ns, text) in trail() {
         eprintln!("  {:>12} us  {text}", time_ns / 1000);

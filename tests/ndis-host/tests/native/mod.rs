@@ -15,7 +15,7 @@ pub(crate) mod stack;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use ndis_host::sched::{self, DpcId, Mode};
+use ndis_host::sched::{self, DpcId, Mode, Settings};
 use ndis_host::{Config, verifier};
 
 /// Names the test whose body the process runs.
@@ -189,10 +189,13 @@ fn run_child_on(machine: &Config, body: impl FnOnce()) -> ! {
     let config = Config {
         seed,
         ram_bytes: 64 << 20,
-        mode: if std::env::var_os(FREE).is_some() {
-            Mode::FreeRunning
-        } else {
-            Mode::Deterministic
+        settings: Settings {
+            mode: if std::env::var_os(FREE).is_some() {
+                Mode::FreeRunning
+            } else {
+                Mode::Deterministic
+            },
+            ..machine.settings
         },
         iommu: WITH_IOMMU.load(Ordering::Relaxed).then_some(true),
         ..*machine

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use scenarios::cases::{self, Setup};
+use scenarios::cases;
+use scenarios::world::{DriverImage, WorldOptions};
 
 /// Run one scenario; the exit code says whether the driver passed.
 #[derive(Debug, Parser)]
@@ -30,10 +31,11 @@ fn main() -> ExitCode {
         cases::NAMES.iter().for_each(|name| println!("{name}"));
         return ExitCode::SUCCESS;
     };
-    match cases::run(
-        &name,
-        &Setup::new(args.seed, args.image).free_running(args.free),
-    ) {
+    let passed = DriverImage::read(&args.image).and_then(|image| {
+        let options = WorldOptions::new(args.seed, &image).free_running(args.free);
+        cases::run(&name, &options)
+    });
+    match passed {
         Ok(()) => {
             println!("{name}, seed {}: pass", args.seed);
             ExitCode::SUCCESS

@@ -16,120 +16,101 @@ mod steps;
 mod system;
 mod unfit_vf;
 
-use std::path::PathBuf;
-
 use anyhow::{Result, bail, ensure};
 
 use crate::world::{World, WorldOptions};
 
-/// What a case starts from.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    seed: u64,
-    image: PathBuf,
-    free: bool,
-}
-
-impl Setup {
-    /// A deterministic run of this image with this seed.
-    #[must_use]
-    pub fn new(seed: u64, image: impl Into<PathBuf>) -> Self {
-        Self {
-            seed,
-            image: image.into(),
-            free: false,
-        }
-    }
-
-    /// On real threads and in real time, if `free`.
-    #[must_use]
-    pub fn free_running(self, free: bool) -> Self {
-        Self { free, ..self }
-    }
-
-    fn world(&self) -> WorldOptions {
-        WorldOptions::new(self.seed, &self.image).free_running(self.free)
-    }
-}
-
-enum Case {
+/// One life of the machine.
+enum Life {
     /// Runs in a world whose driver is loaded, and is unloaded afterwards.
     InWorld(fn(&mut World) -> Result<()>),
     /// Runs in a world that ends with the case: the machine is off, or has crashed.
     LastInWorld(fn(&mut World) -> Result<()>),
     /// Starts the machine itself.
-    Bare(fn(&Setup) -> Result<()>),
+    Bare(fn(&WorldOptions) -> Result<()>),
 }
 
-use Case::{Bare, InWorld, LastInWorld};
+/// How often an exploration draws a case: the cheaper, the oftener.
+#[derive(Clone, Copy)]
+enum Share {
+    /// A few milliseconds of the build machine.
+    Often = 60,
+    /// Ten times that.
+    Sometimes = 8,
+    /// A second.
+    Seldom = 1,
+}
 
-const CASES: [(&str, Case); 45] = [
-    ("boot", InWorld(adapter::boot)),
-    ("pause_storm", InWorld(adapter::pause_storm)),
-    ("disable_enable", InWorld(adapter::disable_enable)),
-    ("adapter_surprise", InWorld(adapter::adapter_surprise)),
-    (
-        "keyword_out_of_range",
-        InWorld(adapter::keyword_out_of_range),
-    ),
-    ("boot_standby_grace", InWorld(standby::boot_standby_grace)),
-    (
-        "no_vioprot_link_down",
-        InWorld(standby::no_vioprot_link_down),
-    ),
-    (
-        "uninstall_vioprot_live",
-        InWorld(standby::uninstall_vioprot_live),
-    ),
-    ("vf_first", InWorld(failover::vf_first)),
-    ("vf_comes_and_goes", InWorld(failover::vf_comes_and_goes)),
-    ("vf_on_uneven_paths", InWorld(failover::vf_on_uneven_paths)),
-    ("cancelled_sends", InWorld(failover::cancelled_sends)),
-    ("vf_link_flap", InWorld(failover::vf_link_flap)),
-    ("vf_surprise", InWorld(failover::vf_surprise)),
-    ("oid_sweep", InWorld(oids::oid_sweep)),
-    ("oid_faults", InWorld(oids::oid_faults)),
-    ("vf_other_mac", InWorld(unfit_vf::vf_other_mac)),
-    ("second_vf_same_mac", InWorld(unfit_vf::second_vf_same_mac)),
-    ("vf_small_mtu", InWorld(unfit_vf::vf_small_mtu)),
-    ("vf_refuses_filter", InWorld(unfit_vf::vf_refuses_filter)),
-    (
-        "own_adapter_offered",
-        InWorld(unfit_vf::own_adapter_offered),
-    ),
-    ("device_used_id", InWorld(device::device_used_id)),
-    ("device_used_length", InWorld(device::device_used_length)),
-    ("device_num_buffers", InWorld(device::device_num_buffers)),
-    (
-        "device_breaks_under_vf",
-        InWorld(device::device_breaks_under_vf),
-    ),
-    ("device_capability", InWorld(device::device_capability)),
-    ("device_never_resets", InWorld(device::device_never_resets)),
-    (
-        "device_features_refused",
-        InWorld(device::device_features_refused),
-    ),
-    ("boot_on_line", InWorld(line::boot_on_line)),
-    ("vf_surprise_on_line", InWorld(line::vf_surprise_on_line)),
-    ("sleep_resume", InWorld(power::sleep_resume)),
-    ("sleep_resume_vf", InWorld(power::sleep_resume_vf)),
-    ("sleep_loses_vf", InWorld(power::sleep_loses_vf)),
-    ("sleep_brings_vf", InWorld(power::sleep_brings_vf)),
-    (
-        "hibernate_changed_device",
-        InWorld(power::hibernate_changed_device),
-    ),
-    ("shutdown", LastInWorld(power::shutdown)),
-    ("bugcheck", LastInWorld(power::bugcheck)),
-    ("rebalance", InWorld(system::rebalance)),
-    ("cancelled_removal", InWorld(system::cancelled_removal)),
-    ("driver_update", InWorld(system::driver_update)),
-    ("vf_driver_first", InWorld(system::vf_driver_first)),
-    ("protocol_live", InWorld(system::protocol_live)),
-    ("adversary_boot", InWorld(adversary::adversary_boot)),
-    ("adversary_failover", InWorld(adversary::adversary_failover)),
-    ("truncated_image", Bare(loading::truncated_image)),
+struct Case {
+    name: &'static str,
+    share: Share,
+    life: Life,
+}
+
+const fn world(name: &'static str, share: Share, run: fn(&mut World) -> Result<()>) -> Case {
+    let life = Life::InWorld(run);
+    Case { name, share, life }
+}
+
+const fn last(name: &'static str, share: Share, run: fn(&mut World) -> Result<()>) -> Case {
+    let life = Life::LastInWorld(run);
+    Case { name, share, life }
+}
+
+const fn bare(name: &'static str, share: Share, run: fn(&WorldOptions) -> Result<()>) -> Case {
+    let life = Life::Bare(run);
+    Case { name, share, life }
+}
+
+use Share::{Often, Seldom, Sometimes};
+
+#[rustfmt::skip]
+const CASES: &[Case] = &[
+    world("boot", Seldom, adapter::boot),
+    world("pause_storm", Seldom, adapter::pause_storm),
+    world("disable_enable", Sometimes, adapter::disable_enable),
+    world("adapter_surprise", Often, adapter::adapter_surprise),
+    world("keyword_out_of_range", Often, adapter::keyword_out_of_range),
+    world("boot_standby_grace", Often, standby::boot_standby_grace),
+    world("no_vioprot_link_down", Often, standby::no_vioprot_link_down),
+    world("uninstall_vioprot_live", Sometimes, standby::uninstall_vioprot_live),
+    world("vf_first", Sometimes, failover::vf_first),
+    world("vf_comes_and_goes", Seldom, failover::vf_comes_and_goes),
+    world("vf_on_uneven_paths", Seldom, failover::vf_on_uneven_paths),
+    world("cancelled_sends", Seldom, failover::cancelled_sends),
+    world("vf_link_flap", Seldom, failover::vf_link_flap),
+    world("vf_surprise", Seldom, failover::vf_surprise),
+    world("oid_sweep", Seldom, oids::oid_sweep),
+    world("oid_faults", Seldom, oids::oid_faults),
+    world("vf_other_mac", Sometimes, unfit_vf::vf_other_mac),
+    world("second_vf_same_mac", Sometimes, unfit_vf::second_vf_same_mac),
+    world("vf_small_mtu", Sometimes, unfit_vf::vf_small_mtu),
+    world("vf_refuses_filter", Sometimes, unfit_vf::vf_refuses_filter),
+    world("own_adapter_offered", Sometimes, unfit_vf::own_adapter_offered),
+    world("device_used_id", Often, device::device_used_id),
+    world("device_used_length", Often, device::device_used_length),
+    world("device_num_buffers", Often, device::device_num_buffers),
+    world("device_breaks_under_vf", Sometimes, device::device_breaks_under_vf),
+    world("device_capability", Often, device::device_capability),
+    world("device_never_resets", Often, device::device_never_resets),
+    world("device_features_refused", Often, device::device_features_refused),
+    world("boot_on_line", Seldom, line::boot_on_line),
+    world("vf_surprise_on_line", Seldom, line::vf_surprise_on_line),
+    world("sleep_resume", Sometimes, power::sleep_resume),
+    world("sleep_resume_vf", Sometimes, power::sleep_resume_vf),
+    world("sleep_loses_vf", Sometimes, power::sleep_loses_vf),
+    world("sleep_brings_vf", Sometimes, power::sleep_brings_vf),
+    world("hibernate_changed_device", Sometimes, power::hibernate_changed_device),
+    last("shutdown", Sometimes, power::shutdown),
+    last("bugcheck", Sometimes, power::bugcheck),
+    world("rebalance", Sometimes, system::rebalance),
+    world("cancelled_removal", Sometimes, system::cancelled_removal),
+    world("driver_update", Sometimes, system::driver_update),
+    world("vf_driver_first", Sometimes, system::vf_driver_first),
+    world("protocol_live", Sometimes, system::protocol_live),
+    world("adversary_boot", Seldom, adversary::adversary_boot),
+    world("adversary_failover", Seldom, adversary::adversary_failover),
+    bare("truncated_image", Often, loading::truncated_image),
 ];
 
 /// Names of all cases.
@@ -137,30 +118,60 @@ pub const NAMES: [&str; CASES.len()] = {
     let mut names = [""; CASES.len()];
     let mut at = 0;
     while at < CASES.len() {
-        names[at] = CASES[at].0;
+        names[at] = CASES[at].name;
         at += 1;
     }
     names
 };
+
+/// The case that an exploration runs for `draw`, any number.
+#[must_use]
+pub fn drawn(draw: u64) -> &'static str {
+    let whole: u64 = CASES.iter().map(|case| case.share as u64).sum();
+    let mut left = draw % whole;
+    for case in CASES {
+        let share = case.share as u64;
+        if left < share {
+            return case.name;
+        }
+        left -= share;
+    }
+    unreachable!("the remainder is below the sum of all shares")
+}
+
+/// The case of a name.
+fn find(name: &str) -> Result<&'static Case> {
+    let Some(case) = CASES.iter().find(|case| case.name == name) else {
+        bail!("there is no such case; there are: {}", NAMES.join(", "));
+    };
+    Ok(case)
+}
+
+/// Makes sure that there is a case of this name.
+///
+/// # Errors
+///
+/// There is none; which there are.
+pub fn expect_known(name: &str) -> Result<()> {
+    find(name).map(|_| ())
+}
 
 /// Runs the case `name` in this process, which can run only one.
 ///
 /// # Errors
 ///
 /// There is no such case, or the driver did not pass; why.
-pub fn run(name: &str, setup: &Setup) -> Result<()> {
-    let Some((_, case)) = CASES.iter().find(|(known, _)| *known == name) else {
-        bail!("there is no such case; there are: {}", NAMES.join(", "));
-    };
-    match case {
-        InWorld(case) => run_in_world(setup, *case),
-        LastInWorld(case) => run_to_the_end(setup, *case),
-        Bare(case) => case(setup),
+pub fn run(name: &str, options: &WorldOptions) -> Result<()> {
+    let case = find(name)?;
+    match case.life {
+        Life::InWorld(case) => run_in_world(options, case),
+        Life::LastInWorld(case) => run_to_the_end(options, case),
+        Life::Bare(case) => case(options),
     }
 }
 
-fn run_in_world(setup: &Setup, case: fn(&mut World) -> Result<()>) -> Result<()> {
-    let mut world = World::start(&setup.world())?;
+fn run_in_world(options: &WorldOptions, case: fn(&mut World) -> Result<()>) -> Result<()> {
+    let mut world = World::start(options)?;
     case(&mut world).inspect_err(|_| eprint!("{}", world.describe()))?;
     let ending = world.finish();
     ensure!(ending.is_clean(), "{ending}");
@@ -168,11 +179,29 @@ fn run_in_world(setup: &Setup, case: fn(&mut World) -> Result<()>) -> Result<()>
 }
 
 /// Nothing is taken down afterwards: there is nobody left to do it.
-fn run_to_the_end(setup: &Setup, case: fn(&mut World) -> Result<()>) -> Result<()> {
-    let mut world = World::start(&WorldOptions::new(setup.seed, &setup.image))?;
+fn run_to_the_end(options: &WorldOptions, case: fn(&mut World) -> Result<()>) -> Result<()> {
+    let mut world = World::start(options)?;
     case(&mut world).inspect_err(|_| eprint!("{}", world.describe()))?;
     let ending = world.left();
     ensure!(ending.is_clean(), "{ending}");
     std::mem::forget(world);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn every_case_is_drawn_as_often_as_its_share_says() {
+        let whole: u64 = CASES.iter().map(|case| case.share as u64).sum();
+        let mut drawn_times: BTreeMap<&str, u64> = BTreeMap::new();
+        for draw in whole..2 * whole {
+            *drawn_times.entry(drawn(draw)).or_default() += 1;
+        }
+        let shares = CASES.iter().map(|case| (case.name, case.share as u64));
+        assert_eq!(drawn_times, shares.collect());
+    }
 }

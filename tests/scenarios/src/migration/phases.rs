@@ -12,7 +12,8 @@ use super::{Job, Run, open};
 use crate::args::MigrateArgs;
 use crate::report::{Outcome, Progress};
 use crate::world::{
-    AdapterOptions, Ending, MILLISECOND_NS, SECOND_NS, Traffic, VfPlug, World, WorldOptions,
+    AdapterOptions, DriverImage, Ending, MILLISECOND_NS, SECOND_NS, Traffic, VfPlug, World,
+    WorldOptions,
 };
 
 /// How long the transfer takes if nothing holds it up.
@@ -86,7 +87,10 @@ fn judge(meter: &Meter, ending: &Ending) {
 
 /// Boots the machine: the adapter up, the VF in use.
 fn set_up(job: &Job, args: &MigrateArgs) -> Result<Walk> {
-    let mut world = World::start(&WorldOptions::new(args.seed, &args.image))?;
+    let mut world = World::start(&WorldOptions::new(
+        args.seed,
+        &DriverImage::read(&args.image)?,
+    ))?;
     let first = sched::chance(2);
     if first {
         world.install_vioprot()?;

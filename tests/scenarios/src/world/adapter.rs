@@ -106,17 +106,16 @@ impl World {
         let noted = Arc::clone(&negotiated);
         let mut control = None;
         let inf = machine::adapter_inf()?;
-        let device =
-            pnp::add_pci_device(self.driver, &inf, &borrowed(&options.settings), |host| {
-                let events = move |event| {
-                    if matches!(event, DeviceEvent::FailoverNegotiated) {
-                        noted.store(true, Ordering::Release);
-                    }
-                };
-                let (function, handle) = VirtioNet::new(config, host, Box::new(events));
-                control = Some(handle);
-                Box::new(function)
-            })?;
+        let device = pnp::add_pci_device(self.driver, inf, &borrowed(&options.settings), |host| {
+            let events = move |event| {
+                if matches!(event, DeviceEvent::FailoverNegotiated) {
+                    noted.store(true, Ordering::Release);
+                }
+            };
+            let (function, handle) = VirtioNet::new(config, host, Box::new(events));
+            control = Some(handle);
+            Box::new(function)
+        })?;
         pnp::limit_messages(device, self.messages.or_else(messages_by_seed));
         let control = control.ok_or_else(|| anyhow!("pnp did not build the device"))?;
         control.connect(

@@ -1,8 +1,9 @@
 //! The machine itself: CPUs, memory, and the project's INF files.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use ndis_host::Config;
 use ndis_host::inf::Inf;
 
@@ -12,35 +13,55 @@ use super::WorldOptions;
 pub(super) const SERVICE: &str = "netkvm";
 /// Identifier of the protocol component in its INF.
 pub(super) const PROTOCOL: &str = "VIOPROT";
-/// Most CPUs of a machine.
-const MOST_CPUS: u64 = 4;
 
 /// Starts the machine.
 pub(super) fn start(options: &WorldOptions) -> Result<()> {
     let config = Config {
         seed: options.seed,
-        cpus: cpus(options.seed),
+        cpus: options.cpus,
         os: options.os,
-        mode: options.mode,
         checks: options.checks,
+        settings: options.settings,
         ..Config::default()
     };
     ndis_host::start(&config)
 }
 
-/// The machine doesn't run yet, so the seed chooses by itself. One CPU is a machine, too.
-fn cpus(seed: u64) -> usize {
-    (1 + (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % MOST_CPUS) as usize
+/// The project's INF files.
+struct Infs {
+    adapter: Inf,
+    protocol: Inf,
+}
+
+static INFS: LazyLock<Result<Infs, String>> = LazyLock::new(|| {
+    let read = |name| inf(name).map_err(|error| format!("{error:#}"));
+    Ok(Infs {
+        adapter: read("netkvm.inf")?,
+        protocol: read("vioprot.inf")?,
+    })
+});
+
+/// Reads the project's INF files, if nobody has yet.
+///
+/// # Errors
+///
+/// One can't be read.
+pub fn read_infs() -> Result<()> {
+    infs().map(|_| ())
+}
+
+fn infs() -> Result<&'static Infs> {
+    INFS.as_ref().map_err(|error| anyhow!("{error}"))
 }
 
 /// The INF of the adapter.
-pub(super) fn adapter_inf() -> Result<Inf> {
-    inf("netkvm.inf")
+pub(super) fn adapter_inf() -> Result<&'static Inf> {
+    Ok(&infs()?.adapter)
 }
 
 /// The INF of the protocol.
-pub(super) fn protocol_inf() -> Result<Inf> {
-    inf("vioprot.inf")
+pub(super) fn protocol_inf() -> Result<&'static Inf> {
+    Ok(&infs()?.protocol)
 }
 
 /// Reads an INF file of the project.

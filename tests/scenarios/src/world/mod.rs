@@ -18,28 +18,28 @@ mod describe;
 mod finish;
 mod hosts;
 mod machine;
+mod options;
 mod primary;
 mod protocols;
 mod traffic;
 
 use std::net::Ipv4Addr;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use devices::wire::{MacAddress, Peer, PortConfig, Switch};
-use ndis_host::ntoskrnl::OsVersion;
 use ndis_host::pnp::{self, DriverId, ProtocolId};
 use ndis_host::registry::Value;
-use ndis_host::sched::{self, Mode};
-use ndis_host::verifier::Checks;
+use ndis_host::sched;
 use neighbours::clock::HostClock;
 use neighbours::ledgers::Ledgers;
 use neighbours::tcpip::TcpIp;
 
 pub use adapter::{Adapter, AdapterOptions};
 pub use finish::Ending;
+pub use machine::read_infs;
+pub use options::{Draws, DriverImage, WorldOptions};
 pub use primary::{Primary, VfPlug, WithdrawalTimes, frames as vf_frames};
 pub use traffic::{Traffic, TrafficReport};
 
@@ -66,52 +66,6 @@ pub fn start_machine(options: &WorldOptions) -> Result<()> {
     machine::start(options)
 }
 
-/// What a world is made of.
-#[derive(Clone, Debug)]
-pub struct WorldOptions {
-    /// Decides everything that is left to chance.
-    pub seed: u64,
-    /// The driver image.
-    pub image: PathBuf,
-    /// Which Windows the machine runs.
-    pub os: OsVersion,
-    /// How the machine runs.
-    pub mode: Mode,
-    /// What the judge looks at.
-    pub checks: Checks,
-}
-
-impl WorldOptions {
-    /// The oldest supported Windows or the newest, by seed.
-    #[must_use]
-    pub fn new(seed: u64, image: impl Into<PathBuf>) -> Self {
-        Self {
-            seed,
-            image: image.into(),
-            os: if seed.is_multiple_of(2) {
-                OsVersion::NEWEST
-            } else {
-                OsVersion::BASELINE
-            },
-            mode: Mode::Deterministic,
-            checks: Checks::Thorough,
-        }
-    }
-
-    /// On real threads and in real time, with the checks that cost little, if `free`.
-    #[must_use]
-    pub fn free_running(self, free: bool) -> Self {
-        if !free {
-            return self;
-        }
-        Self {
-            mode: Mode::FreeRunning,
-            checks: Checks::Light,
-            ..self
-        }
-    }
-}
-
 /// The machine, with the driver loaded.
 pub struct World {
     seed: u64,
@@ -121,7 +75,7 @@ pub struct World {
     standby_port: PortConfig,
     /// Of its VFs.
     vf_port: PortConfig,
-    image: PathBuf,
+    image: DriverImage,
     driver: DriverId,
     adapter: Option<Adapter>,
     vioprot: Option<ProtocolId>,
@@ -150,7 +104,7 @@ impl World {
     /// The image can't be read or loaded, or its DriverEntry fails.
     pub fn start(options: &WorldOptions) -> Result<Self> {
         start_machine(options)?;
-        let driver = pnp::load_driver_file(&options.image, machine::SERVICE)?;
+        let driver = pnp::load_driver(options.image.bytes(), machine::SERVICE)?;
         let clock = Arc::new(HostClock);
         let switch = Switch::new(clock.clone());
         let ledgers = Ledgers::new(GUEST_MAC, "start");

@@ -16,7 +16,7 @@ impl World {
     pub fn install_vioprot(&mut self) -> Result<()> {
         let vfs: Vec<DeviceId> = self.primary.iter().map(|vf| vf.device()).collect();
         let inf = machine::protocol_inf()?;
-        self.vioprot = Some(pnp::install_protocol(&inf, machine::PROTOCOL, &vfs)?);
+        self.vioprot = Some(pnp::install_protocol(inf, machine::PROTOCOL, &vfs)?);
         Ok(())
     }
 
@@ -36,10 +36,9 @@ impl World {
     ///
     /// # Errors
     ///
-    /// It can't be read or loaded, or the adapter does not start with it.
+    /// It can't be loaded, or the adapter does not start with it.
     pub fn update_driver(&mut self) -> Result<()> {
-        let file = std::fs::read(&self.image).context("the driver image")?;
-        self.driver = pnp::update_driver(self.driver, &file)?;
+        self.driver = pnp::update_driver(self.driver, self.image.bytes())?;
         pnp::settle();
         Ok(())
     }
