@@ -2,6 +2,7 @@
 
 use core::ffi::c_void;
 use core::ptr;
+use core::sync::atomic::Ordering;
 
 use ndis::Failed;
 use ndis::irql::{Dispatch, at_dispatch};
@@ -75,7 +76,9 @@ pub(crate) unsafe fn register(adapter: &Adapter) -> Result<u32, Failed> {
             adapter.interrupt.as_ptr(),
         )
     };
-    Failed::check(status)?;
+    // What the call wrote before it failed is no handle.
+    Failed::check(status)
+        .inspect_err(|_| adapter.interrupt.store(ptr::null_mut(), Ordering::Release))?;
     if interrupt.InterruptType != sys::NDIS_CONNECT_MESSAGE_BASED {
         return Ok(0);
     }

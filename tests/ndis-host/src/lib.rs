@@ -77,6 +77,12 @@ const SPECIAL_POOL_ONE_IN: u64 = 4;
 /// Exit code of a process in which host code panicked.
 const PANIC_EXIT: i32 = 101;
 
+/// Builds what is built once per process and is the same for all: for a process that forks before
+/// it starts the machine.
+pub fn warm_up() {
+    mmio::warm_up();
+}
+
 /// Starts the machine; the caller becomes its first thread. Once per process.
 ///
 /// # Errors

@@ -5,7 +5,11 @@ use anyhow::Result;
 
 use super::tally::Tally;
 use crate::driver::{self, Arch, BuildArgs, test_drivers};
+use crate::explore;
 use crate::workspace::Workspace;
+
+/// What the suite explores: a minute or so on two processors.
+const EXPLORED: &str = "0..2000";
 
 /// Runs the suite.
 ///
@@ -49,10 +53,16 @@ pub(super) fn run(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
             "*",
             "--no-fail-fast",
         ])
-        .env("NETKVM_SYS", image)
+        .env("NETKVM_SYS", &image)
         .env("NETKVM_MUTANTS", driver::mutants_folder(workspace))
         .env("TEST_DRIVERS", test_drivers::folder(workspace));
     tally.cargo_test("scenarios", scenarios);
+    let explored = explore::program(workspace, false)
+        .args(["--seeds", EXPLORED, "--image"])
+        .arg(&image)
+        .arg("--built-image")
+        .run();
+    tally.check(&format!("exploration of seeds {EXPLORED}"), explored);
     Ok(())
 }
 

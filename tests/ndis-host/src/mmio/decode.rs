@@ -24,6 +24,13 @@ pub(super) unsafe fn instruction_at(rip: usize) -> Instruction {
     unsafe { decode(rip, LONGEST) }
 }
 
+/// Decodes something, which has the decoder build its tables.
+pub(super) fn warm_up() {
+    const NOP: [u8; 1] = [0x90];
+    let decoded = Decoder::with_ip(64, &NOP, 0, DecoderOptions::NONE).decode();
+    assert!(!decoded.is_invalid(), "a decoder knows this one");
+}
+
 /// # Safety
 ///
 /// `len` bytes at `rip` must be readable.

@@ -56,6 +56,11 @@ static WINDOWS: BatonCell<Vec<Mapped>> = BatonCell::new(Vec::new());
 /// Base and length of the windows that have been unmapped.
 static UNMAPPED: BatonCell<Vec<(usize, usize)>> = BatonCell::new(Vec::new());
 
+/// Builds the decoder's tables.
+pub(crate) fn warm_up() {
+    decode::warm_up();
+}
+
 /// Installs the fault handler and the shared user data page. Once per process.
 pub fn start() {
     let window: Box<dyn Window> = Box::new(shared_data::SharedData);

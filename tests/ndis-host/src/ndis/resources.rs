@@ -184,7 +184,7 @@ pub(crate) unsafe extern "efiapi" fn get_bus_data(
     const CALL: &str = "NdisMGetBusData";
     import(CALL, Level::Any);
     let adapter = adapter::resolve(adapter_handle, CALL);
-    if which_space != PCI_WHICHSPACE_CONFIG {
+    if faults::is_refused(CALL) || which_space != PCI_WHICHSPACE_CONFIG {
         return 0;
     }
     // SAFETY: the caller's contract.
@@ -207,7 +207,7 @@ pub(crate) unsafe extern "efiapi" fn set_bus_data(
     const CALL: &str = "NdisMSetBusData";
     import(CALL, Level::Any);
     let adapter = adapter::resolve(adapter_handle, CALL);
-    if which_space != PCI_WHICHSPACE_CONFIG {
+    if faults::is_refused(CALL) || which_space != PCI_WHICHSPACE_CONFIG {
         return 0;
     }
     // SAFETY: the caller's contract.

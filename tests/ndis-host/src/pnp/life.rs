@@ -97,8 +97,9 @@ pub fn remove_device(device: DeviceId) {
     devices::forget(device);
 }
 
-/// The hardware of a device goes while nobody can notice: the device sleeps. PnP finds out at
-/// [`super::resume_device`].
+/// Takes the hardware of a device away, and tells nobody. PnP finds out at
+/// [`super::resume_device`] where the device sleeps, and else at [`surprise_remove_device`]. May be
+/// called by a world event.
 pub fn unplug_device(device: DeviceId) {
     let device = devices::get(device);
     device.node.unplug();

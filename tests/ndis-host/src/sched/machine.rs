@@ -65,6 +65,8 @@ pub(super) struct Core {
     pub(super) restricts: bool,
     /// World events.
     pub(super) world: World,
+    /// An event that happens at a point, and how many points there are before it.
+    pub(super) at_point: Option<(u64, Box<dyn FnOnce()>)>,
     /// Room for the choice of who runs next.
     pub(super) candidates: Vec<Candidate>,
 }
@@ -253,6 +255,7 @@ impl Core {
             running_dpcs: Vec::new(),
             restricts: false,
             world: World::default(),
+            at_point: None,
             candidates: Vec::new(),
         };
         let first = core.next_context_id();

@@ -318,6 +318,14 @@ pub fn after(delay_ns: u64, event: impl FnOnce() + 'static) -> EventId {
     at(now().saturating_add(delay_ns), event)
 }
 
+/// Sets a world event that happens at the `points`th point from now on, whoever reaches it: a call
+/// of a routine, an access to a register. There is one such event at a time. See [`at`].
+pub fn at_point(points: u64, event: impl FnOnce() + 'static) {
+    let before = core(|core| core.at_point.replace((points.max(1), Box::new(event))));
+    // Dropped outside of the scheduler's state, as in `remove_dpc`.
+    drop(before);
+}
+
 /// Takes a world event back; false when it has happened.
 pub fn cancel(event: EventId) -> bool {
     let body = core(|core| core.world.remove(event));

@@ -35,13 +35,31 @@ impl Core {
         self.pass_time(self.settings.step_ns);
         self.cpus[self.cpu].code_ns += self.settings.step_ns;
         let due = Due {
-            events: self.world.next_time().is_some_and(|time| time <= self.now),
+            events: self.count_down() | self.world.next_time().is_some_and(|time| time <= self.now),
             work: self.cpus[self.cpu].has_work(),
             switch: self
                 .choices
                 .switch(self.current, self.settings.switch_one_in),
         };
         (due.events | due.work | due.switch).then_some(due)
+    }
+}
+
+impl Core {
+    /// Counts a point before the event that was set by its point; true when it is due.
+    #[inline]
+    fn count_down(&mut self) -> bool {
+        let Some((points, _)) = &mut self.at_point else {
+            return false;
+        };
+        *points = points.saturating_sub(1);
+        *points == 0
+    }
+
+    /// The event that was set by its point, if it is due.
+    fn take_at_point(&mut self) -> Option<Box<dyn FnOnce()>> {
+        let (_, body) = self.at_point.take_if(|(points, _)| *points == 0)?;
+        Some(body)
     }
 }
 
@@ -84,6 +102,9 @@ pub fn code_ns() -> u64 {
 
 /// Runs the world events whose time has come.
 pub(super) fn run_due_events() {
+    if let Some(body) = core(Core::take_at_point) {
+        quietly(body);
+    }
     while let Some(body) = core(|core| core.world.take_due(core.now)) {
         quietly(body);
     }

@@ -7,6 +7,8 @@ mod adapter;
 mod adversary;
 mod device;
 mod failover;
+mod faults;
+mod life;
 mod line;
 mod loading;
 mod oids;
@@ -39,6 +41,8 @@ enum Share {
     Sometimes = 8,
     /// A second.
     Seldom = 1,
+    /// Some seconds: only by its name.
+    Never = 0,
 }
 
 struct Case {
@@ -62,7 +66,7 @@ const fn bare(name: &'static str, share: Share, run: fn(&WorldOptions) -> Result
     Case { name, share, life }
 }
 
-use Share::{Often, Seldom, Sometimes};
+use Share::{Never, Often, Seldom, Sometimes};
 
 #[rustfmt::skip]
 const CASES: &[Case] = &[
@@ -77,7 +81,7 @@ const CASES: &[Case] = &[
     world("vf_first", Sometimes, failover::vf_first),
     world("vf_comes_and_goes", Seldom, failover::vf_comes_and_goes),
     world("vf_on_uneven_paths", Seldom, failover::vf_on_uneven_paths),
-    world("cancelled_sends", Seldom, failover::cancelled_sends),
+    world("cancelled_sends", Sometimes, failover::cancelled_sends),
     world("vf_link_flap", Seldom, failover::vf_link_flap),
     world("vf_surprise", Seldom, failover::vf_surprise),
     world("oid_sweep", Seldom, oids::oid_sweep),
@@ -110,6 +114,16 @@ const CASES: &[Case] = &[
     world("protocol_live", Sometimes, system::protocol_live),
     world("adversary_boot", Seldom, adversary::adversary_boot),
     world("adversary_failover", Seldom, adversary::adversary_failover),
+    world("cycle", Often, life::cycle),
+    world("random_walk", Often, life::random_walk),
+    world("thousand_vfs", Never, life::thousand_vfs),
+    world("init_refused", Often, faults::init_refused),
+    world("start_out_of_memory", Often, faults::start_out_of_memory),
+    world("vf_out_of_memory", Sometimes, faults::vf_out_of_memory),
+    world("traffic_out_of_memory", Sometimes, faults::traffic_out_of_memory),
+    world("no_scatter_gather", Sometimes, faults::no_scatter_gather),
+    world("adapter_vanishes", Often, faults::adapter_vanishes),
+    world("vf_vanishes", Sometimes, faults::vf_vanishes),
     bare("truncated_image", Often, loading::truncated_image),
 ];
 
@@ -202,6 +216,7 @@ mod tests {
             *drawn_times.entry(drawn(draw)).or_default() += 1;
         }
         let shares = CASES.iter().map(|case| (case.name, case.share as u64));
+        let shares = shares.filter(|(_, share)| *share > 0);
         assert_eq!(drawn_times, shares.collect());
     }
 }

@@ -1,9 +1,10 @@
 //! Steps that many cases share.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use ndis_host::ndis::event_log;
 use ndis_host::registry::Value;
 use ndis_host::sched::{self, Mode};
+use ndis_sys::{NDIS_STATISTICS_INFO, OID_GEN_STATISTICS};
 
 use crate::world::{AdapterOptions, MILLISECOND_NS, SECOND_NS, VfPlug, World};
 
@@ -54,7 +55,12 @@ pub(super) fn start_on_virtio(world: &mut World) -> Result<()> {
 
 /// A standby adapter whose VF carries.
 pub(super) fn start_on_vf(world: &mut World) -> Result<()> {
-    start_standby(world, AdapterOptions::standby())?;
+    start_on_vf_with(world, AdapterOptions::standby())
+}
+
+/// A standby adapter with these options, whose VF carries.
+pub(super) fn start_on_vf_with(world: &mut World, options: AdapterOptions) -> Result<()> {
+    start_standby(world, options)?;
     world.plug_vf(&VfPlug::default())?;
     world.wait_for_vf()?;
     world.wait_for_link(SECOND_NS)
@@ -100,6 +106,31 @@ pub(super) fn expect_complete(world: &World) -> Result<()> {
 pub(super) fn expect_link_stayed(world: &World) -> Result<()> {
     let downs = world.adapter().link_downs();
     ensure!(downs == 0, "the link went down {downs} times");
+    Ok(())
+}
+
+/// The adapter's statistics count what TCP/IP sent, whichever path it took, and little else.
+pub(super) fn expect_statistics(world: &World) -> Result<()> {
+    let mut buffer = [0u8; size_of::<NDIS_STATISTICS_INFO>()];
+    let length = world
+        .tcpip
+        .query(OID_GEN_STATISTICS, &mut buffer)
+        .map_err(|status| anyhow!("OID_GEN_STATISTICS: {status:#010x}"))?;
+    ensure!(length == buffer.len(), "{length} bytes of statistics");
+    // SAFETY: the record has numbers only, and the buffer is as long as it.
+    let counted = unsafe {
+        buffer
+            .as_ptr()
+            .cast::<NDIS_STATISTICS_INFO>()
+            .read_unaligned()
+    };
+    let sent =
+        counted.ifHCOutUcastPkts + counted.ifHCOutMulticastPkts + counted.ifHCOutBroadcastPkts;
+    let completed = world.tcpip.counters().frames_completed;
+    ensure!(
+        sent == completed,
+        "the statistics count {sent} frames, TCP/IP sent {completed}"
+    );
     Ok(())
 }
 

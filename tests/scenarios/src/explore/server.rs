@@ -45,6 +45,8 @@ pub(super) struct Child {
 
 impl Server {
     pub(super) fn new(image: DriverImage, jobs: usize, limit: Duration) -> Self {
+        ndis_host::warm_up();
+        prepare_heap();
         Self {
             image,
             jobs,
@@ -53,14 +55,20 @@ impl Server {
         }
     }
 
+    /// Real time that a run may take.
+    pub(super) fn limit(&self) -> Duration {
+        self.limit
+    }
+
     /// How many runs there may be at a time.
     pub(super) fn jobs(&self) -> usize {
         self.jobs
     }
 
-    /// Runs one and waits for its end.
-    pub(super) fn run(&self, run: Run, plan: &Plan) -> Result<Outcome> {
-        let child = self.start(run, plan, 0)?;
+    /// Runs one and waits for its end, at most for `limit`.
+    pub(super) fn run(&self, run: Run, plan: &Plan, limit: Duration) -> Result<Outcome> {
+        let mut child = self.start(run, plan, 0)?;
+        child.deadline = child.deadline.min(Instant::now() + limit);
         let mut children = vec![child];
         loop {
             if let Some((_, outcome)) = self.next(&mut children)? {
@@ -114,7 +122,7 @@ impl Server {
 
     /// Waits until a run ends, and takes it out; `None` when none did for a moment.
     pub(super) fn next(&self, children: &mut Vec<Child>) -> Result<Option<(Child, Outcome)>> {
-        const MOMENT: Duration = Duration::from_millis(200);
+        const MOMENT: Duration = Duration::from_millis(100);
         wait_for_one(children, MOMENT)?;
         let now = Instant::now();
         for index in 0..children.len() {
@@ -219,6 +227,19 @@ fn process_handle(pid: libc::pid_t) -> io::Result<OwnedFd> {
     };
     // SAFETY: as in `memory_file`.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Sets the heap up for runs, of whose threads one works at a time: they share one arena, which
+/// grows in large steps and gives nothing back.
+fn prepare_heap() {
+    const STEP: libc::c_int = 4 << 20;
+    const NEVER: libc::c_int = libc::c_int::MAX;
+    // SAFETY: the calls take numbers; one that is refused costs time and nothing else.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_TOP_PAD, STEP);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, NEVER);
+    }
 }
 
 /// The processors that this process may use; none when the system does not say.

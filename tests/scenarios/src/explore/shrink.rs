@@ -39,7 +39,15 @@ pub(super) fn reduce(
     only: Option<Vec<Choice>>,
 ) -> Result<Reduced> {
     let symptom = failure.outcome.symptom();
+    let started = Instant::now();
     let all = written_down(server, failure, only, &symptom)?;
+    // A run that goes on for much longer than the failure took does not fail in the same way.
+    let limit = started.elapsed() * 3 + Duration::from_millis(300);
+    let limit = if symptom == Symptom::TimeOut {
+        server.limit()
+    } else {
+        limit
+    };
     let deadline = Instant::now() + PATIENCE;
     let mut runs = 0;
     let mut still_fails = |choices: &[Choice]| {
@@ -48,7 +56,7 @@ pub(super) fn reduce(
             only: Some(choices.to_vec()),
             ..Plan::default()
         };
-        let outcome = server.run(failure.run, &plan)?;
+        let outcome = server.run(failure.run, &plan, limit)?;
         Ok(!outcome.is_pass() && outcome.symptom() == symptom)
     };
     let (choices, is_minimal) = minimise(all.clone(), &mut still_fails, deadline)?;
@@ -57,7 +65,7 @@ pub(super) fn reduce(
         told: true,
         ..Plan::default()
     };
-    let outcome = server.run(failure.run, &plan)?;
+    let outcome = server.run(failure.run, &plan, server.limit())?;
     ensure!(
         outcome.symptom() == symptom,
         "the reduced schedule does not fail again: the run is not the same twice"
@@ -84,7 +92,7 @@ fn written_down(
         log: Some(log),
         told: false,
     };
-    let again = server.run(failure.run, &plan)?;
+    let again = server.run(failure.run, &plan, server.limit())?;
     ensure!(
         !again.is_pass() && again.symptom() == *symptom,
         "the run does not fail again, but ends with {}: it is not the same twice",

@@ -79,6 +79,16 @@ cases! {
     protocol_live
     adversary_boot
     adversary_failover
+    cycle
+    random_walk
+    thousand_vfs
+    init_refused
+    start_out_of_memory
+    vf_out_of_memory
+    traffic_out_of_memory
+    no_scatter_gather
+    adapter_vanishes
+    vf_vanishes
     truncated_image
 }
 

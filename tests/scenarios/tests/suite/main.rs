@@ -4,6 +4,7 @@
 //! `cargo xtask test host` builds the images, says where they are, and runs this.
 
 mod cases;
+mod explore;
 mod free;
 mod migrate;
 mod mutants;

@@ -72,6 +72,18 @@ pub(crate) fn scenario_with(name: &str, seed: u64, image: &Path, more: &[&str]) 
     run(command)
 }
 
+/// Explores with `image`.
+pub(crate) fn explore(image: &Path, more: &[&str]) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_explore"));
+    command
+        .args(more)
+        .arg("--image")
+        .arg(image)
+        .arg("--out")
+        .arg(env!("CARGO_TARGET_TMPDIR"));
+    run(command)
+}
+
 /// Runs the migration on `image`.
 pub(crate) fn migrate(seed: u64, image: &Path, more: &[&str]) -> Ended {
     let mut command = Command::new(env!("CARGO_BIN_EXE_migrate"));

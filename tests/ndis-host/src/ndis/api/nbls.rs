@@ -11,7 +11,7 @@ use ndis_sys::{
 
 use crate::ndis::nbl::piece::Piece;
 use crate::ndis::nbl::{data, list, mdl, pool, raw, shadow};
-use crate::ndis::{handles, header};
+use crate::ndis::{faults, handles, header};
 use crate::sched::{self, BatonCell};
 
 /// Data begins at any address: up to this many bytes beyond an aligned one.
@@ -42,7 +42,9 @@ impl NblPool {
         parameters.fAllocateNetBuffer = 1;
         parameters.PoolTag = TAG;
         // SAFETY: the parameters are valid.
-        let pool = unsafe { pool::allocate_pool(std::ptr::null_mut(), &raw mut parameters) };
+        let pool = faults::spare(|| unsafe {
+            pool::allocate_pool(std::ptr::null_mut(), &raw mut parameters)
+        });
         assert!(!pool.is_null(), "no NBL pool for {owner}");
         crate::verifier::note(format!("NBL pool {pool:p} of {owner}"));
         Self(handles::number(pool))
@@ -76,7 +78,9 @@ impl NblPool {
         let mut pieces = Vec::new();
         let (chain, length) = build_chain(parts, &mut pieces);
         // SAFETY: the chain was just built.
-        let nbl = unsafe { list::allocate_with_net_buffer(self.raw(), 0, 0, chain, 0, length) };
+        let nbl = faults::spare(|| unsafe {
+            list::allocate_with_net_buffer(self.raw(), 0, 0, chain, 0, length)
+        });
         assert!(!nbl.is_null(), "no NBL");
         MEMORY.with(|memory| memory.insert(nbl.addr(), pieces));
         nbl
