@@ -85,6 +85,9 @@ impl Link {
             };
             if news {
                 indicate(adapter.handle(), up);
+            } else if cfg!(mutant = "bounce_link") && up {
+                indicate(adapter.handle(), false);
+                indicate(adapter.handle(), true);
             }
             false
         });
@@ -102,7 +105,7 @@ impl Link {
             self.released.store(true, Ordering::Release);
             return true;
         }
-        if self.released.load(Ordering::Acquire) {
+        if self.released.load(Ordering::Acquire) || cfg!(mutant = "grant_no_grace") {
             return self.carrier.load(Ordering::Acquire);
         }
         self.start_grace(adapter);

@@ -360,7 +360,9 @@ impl Binding {
                 pair.upper().indicate(raw.as_ptr(), 1, flags);
                 Nbl::<ToReturn>::from_raw(raw)
             };
-            list.fields_mut().SourceHandle = source;
+            if !cfg!(mutant = "keep_a_shown_receive") {
+                list.fields_mut().SourceHandle = source;
+            }
             shown.push(list);
         }
         shown
@@ -378,7 +380,12 @@ impl Binding {
     fn give_back(&self, lists: Chain<ToReturn>, at_dispatch: bool) {
         // SAFETY: the lists were indicated on this binding, which is open: a close waits for
         // receives to end.
-        unsafe { lists.give_back(self.handle(), at_dispatch) };
+        unsafe {
+            lists.give_back(
+                self.handle(),
+                at_dispatch || cfg!(mutant = "return_as_if_at_dispatch"),
+            )
+        };
     }
 }
 

@@ -110,6 +110,9 @@ impl Pair {
         if let Some(work) = self.takeover.get() {
             work.stop(at);
         }
+        if cfg!(mutant = "keep_timers") {
+            return;
+        }
         for timer in [&self.stable, &self.settled]
             .into_iter()
             .filter_map(Later::get)
@@ -219,7 +222,9 @@ impl Pair {
         if !leaves {
             return;
         }
-        self.tx.wait_at_most(HOLD_MS, at);
+        if !cfg!(mutant = "leave_without_draining") {
+            self.tx.wait_at_most(HOLD_MS, at);
+        }
         self.release_held(VIRTIO, || false);
         self.announce(|frame| self.upper().announce_on_standby(frame));
         self.switched();
@@ -303,6 +308,9 @@ impl Pair {
     }
 
     fn announce(&self, send: impl Fn(&[u8])) {
+        if cfg!(mutant = "announce_nothing") {
+            return;
+        }
         let mac = self.identity.mac;
         let mut known = [Address::V4([0; 4]); MAX_ANNOUNCED];
         let count = self.upper().addresses(&mut known);
@@ -363,6 +371,9 @@ impl Pair {
         let too_many =
             requests::set(binding, sys::OID_802_3_MULTICAST_LIST, multicast, at).is_err();
         binding.all_multicast.store(too_many, Ordering::Release);
+        if cfg!(mutant = "forget_vf_filter") {
+            return Ok(());
+        }
         let oid = sys::OID_GEN_CURRENT_PACKET_FILTER;
         let packet_filter = binding.packet_filter(filters.packet_filter).to_ne_bytes();
         requests::set(binding, oid, &packet_filter, at).inspect_err(|_| {

@@ -291,7 +291,9 @@ impl Pair {
         if !again.is_empty() {
             self.send_again(again);
         }
-        self.tx.give(count);
+        if !cfg!(mutant = "keep_a_reference") {
+            self.tx.give(count);
+        }
     }
 
     /// Sends through virtio what the VF gave back, before all that came after it.
@@ -360,7 +362,11 @@ impl Pair {
             held.waiting = rest;
             aborted
         };
-        aborted.set_status(sys::NDIS_STATUS_SEND_ABORTED);
+        aborted.set_status(if cfg!(mutant = "cancelled_as_sent") {
+            sys::NDIS_STATUS_SUCCESS
+        } else {
+            sys::NDIS_STATUS_SEND_ABORTED
+        });
         self.upper().complete_sends(aborted);
         self.with_vf(|binding| {
             // SAFETY: the binding is open for the length of this function.

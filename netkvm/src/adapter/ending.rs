@@ -70,6 +70,9 @@ impl Adapter {
     pub(crate) fn surprise_removed(&self) {
         self.gone.store(true, Ordering::Release);
         self.dead.store(true, Ordering::Release);
+        if cfg!(mutant = "ignore_removal") {
+            return;
+        }
         // SAFETY: a removed device reaches no memory.
         let quiesced = unsafe { Quiesced::assume() };
         self.give_up_device(sys::NDIS_STATUS_NOT_ACCEPTED, &quiesced);

@@ -85,7 +85,8 @@ impl Receive {
         let low = buffers.len() / 8;
         for buffer in buffers {
             // A queue with no place left leaves the rest unused.
-            let _ = queue.add(&[buffer.segment()], 0, buffer);
+            let readable = usize::from(cfg!(mutant = "post_readable_buffer"));
+            let _ = queue.add(&[buffer.segment()], readable, buffer);
         }
         Self {
             state: SpinLock::new(State { queue, dead: false }),

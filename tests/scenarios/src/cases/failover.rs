@@ -1,14 +1,15 @@
 //! The VF comes, goes, flaps, and is pulled out, under traffic.
 
 use anyhow::{Result, ensure};
+use devices::wire::stack::PingPlan;
 use ndis_host::sched;
 use ndis_sys::NDIS_STATUS_SEND_ABORTED;
 
 use super::steps::{
-    LONG, PATIENCE_NS, expect_complete, expect_link_stayed, expect_no_events, expect_undisturbed,
-    linger, start_on_vf,
+    LONG, PATIENCE_NS, SHORT, expect_complete, expect_link_stayed, expect_no_events,
+    expect_undisturbed, linger, start_on_vf,
 };
-use crate::world::{AdapterOptions, SECOND_NS, VfPlug, World};
+use crate::world::{AdapterOptions, GUEST_ADDRESS, MILLISECOND_NS, SECOND_NS, VfPlug, World};
 
 /// The VF is there before the adapter starts.
 pub(super) fn vf_first(world: &mut World) -> Result<()> {
@@ -140,5 +141,24 @@ pub(super) fn vf_surprise(world: &mut World) -> Result<()> {
     let twice = account.to_peer.totals.duplicated + account.to_guest.totals.duplicated;
     ensure!(twice == 0, "{twice} frames twice");
     expect_no_events()?;
+    expect_link_stayed(world)
+}
+
+/// The guest has nothing to send when its VF's link goes down: its announcements alone tell the
+/// switch on the host where it is now.
+pub(super) fn quiet_guest(world: &mut World) -> Result<()> {
+    start_on_vf(world)?;
+    let traffic = world.start_traffic(SHORT / 10);
+    world.finish_traffic(traffic, PATIENCE_NS)?;
+    world.set_vf_link(false)?;
+    sched::sleep(5 * MILLISECOND_NS);
+
+    let plan = PingPlan::new(GUEST_ADDRESS, MILLISECOND_NS);
+    let pings = world.peer.with(|stack, now| stack.start_ping(plan, now));
+    sched::sleep(20 * MILLISECOND_NS);
+    world.peer.with(|stack, _| stack.stop_ping(pings));
+    world.drain();
+    let report = world.peer.inspect(|stack| stack.ping(pings));
+    ensure!(report.answered > 0, "no ping was answered");
     expect_link_stayed(world)
 }

@@ -83,6 +83,7 @@ const CASES: &[Case] = &[
     world("vf_on_uneven_paths", Seldom, failover::vf_on_uneven_paths),
     world("cancelled_sends", Sometimes, failover::cancelled_sends),
     world("vf_link_flap", Seldom, failover::vf_link_flap),
+    world("quiet_guest", Often, failover::quiet_guest),
     world("vf_surprise", Seldom, failover::vf_surprise),
     world("oid_sweep", Seldom, oids::oid_sweep),
     world("oid_faults", Seldom, oids::oid_faults),

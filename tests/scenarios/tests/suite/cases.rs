@@ -48,6 +48,7 @@ cases! {
     vf_on_uneven_paths
     cancelled_sends
     vf_link_flap
+    quiet_guest
     vf_surprise
     oid_sweep
     oid_faults
