@@ -218,7 +218,12 @@ impl Choices {
         let number = counts.points;
         let place = Place { thread, number };
         let comes_true = match &self.only {
-            None => one_in != 0 && self.mix(POINT_SALT, place) % u64::from(one_in) == 0,
+            None => {
+                one_in != 0
+                    && self
+                        .mix(POINT_SALT, place)
+                        .is_multiple_of(u64::from(one_in))
+            }
             Some(only) => only.contains(&Choice::Switch(place)),
         };
         if comes_true {
@@ -236,7 +241,7 @@ impl Choices {
         let place = Place { thread, number };
         let comes_true = one_in != 0
             && match &self.only {
-                None => self.mix(CHANCE_SALT, place) % one_in == 0,
+                None => self.mix(CHANCE_SALT, place).is_multiple_of(one_in),
                 Some(only) => only.contains(&Choice::Chance(place)),
             };
         if comes_true {

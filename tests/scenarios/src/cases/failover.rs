@@ -35,7 +35,7 @@ pub(super) fn vf_first(world: &mut World) -> Result<()> {
 
 /// Planned removals and returns, again and again. Nothing may show above.
 pub(super) fn vf_comes_and_goes(world: &mut World) -> Result<()> {
-    come_and_go(world, LONG)?;
+    come_and_go(world, LONG / 4)?;
     expect_undisturbed(world)
 }
 

@@ -79,7 +79,7 @@ const CASES: &[Case] = &[
     world("no_vioprot_link_down", Often, standby::no_vioprot_link_down),
     world("uninstall_vioprot_live", Sometimes, standby::uninstall_vioprot_live),
     world("vf_first", Sometimes, failover::vf_first),
-    world("vf_comes_and_goes", Seldom, failover::vf_comes_and_goes),
+    world("vf_comes_and_goes", Sometimes, failover::vf_comes_and_goes),
     world("vf_on_uneven_paths", Seldom, failover::vf_on_uneven_paths),
     world("cancelled_sends", Sometimes, failover::cancelled_sends),
     world("vf_link_flap", Seldom, failover::vf_link_flap),
