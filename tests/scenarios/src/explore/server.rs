@@ -97,8 +97,9 @@ impl Server {
     }
 
     fn be_child(&self, run: &Run, plan: &Plan, said: &File, place: usize) -> ! {
-        // SAFETY: both calls take numbers; a failure costs the report, or leaves an orphan.
+        // SAFETY: the calls take numbers; a failure costs the report, or leaves an orphan.
         unsafe {
+            libc::dup2(said.as_raw_fd(), libc::STDOUT_FILENO);
             libc::dup2(said.as_raw_fd(), libc::STDERR_FILENO);
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         }

@@ -11,7 +11,6 @@ use ndis_sys::{
 use crate::bench::{ONE_SECOND, frame};
 use crate::card::{Fault, Power, any_power, card};
 use crate::native::linked::import;
-use crate::native::nic::MAC;
 use crate::native::{breaks, holds};
 
 #[test]
@@ -46,7 +45,6 @@ fn r078_holds_when_a_card_that_gives_up_is_halted_for_it() {
         let adapter = std::ptr::without_provenance_mut(card.adapter().0 as usize);
         // SAFETY: the handle is that of an adapter.
         unsafe { remove(adapter) };
-        card.receive(&frame(MAC));
         sched::sleep(ONE_SECOND);
         assert_eq!(card.log().halts, [NdisHaltDeviceFailed]);
         assert!(!stack.is_bound());
