@@ -29,7 +29,7 @@ use crate::{ntoskrnl, verifier};
 pub(super) use keys::exports;
 
 /// NdisProcessorAmd64 and NdisProcessorArm64 of NDIS_PROCESSOR_TYPE.
-const PROCESSOR_TYPE: u32 = if cfg!(target_arch = "aarch64") { 8 } else { 5 };
+const PROCESSOR_TYPE: u32 = if cfg!(target_arch = "aarch64") { 7 } else { 4 };
 
 /// An open configuration.
 pub(crate) struct Configuration {
