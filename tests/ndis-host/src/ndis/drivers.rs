@@ -107,7 +107,7 @@ pub(crate) unsafe extern "efiapi" fn register(
     }
     // SAFETY: the caller's contract.
     unsafe {
-        (*driver_object).DriverUnload = Some(unload_of_ndis);
+        (*driver_object).DriverUnload = Some(unload_for_drivers());
         *driver_handle = handles::raw(driver.handle);
     }
     verifier::note(format!(
@@ -301,11 +301,19 @@ unsafe extern "efiapi" fn unload_of_ndis(driver_object: *mut DRIVER_OBJECT) {
     }
 }
 
+/// [`unload_of_ndis`] as drivers find it in their DRIVER_OBJECT, and may call it.
+fn unload_for_drivers() -> unsafe extern "efiapi" fn(*mut DRIVER_OBJECT) {
+    let gate = sched::gate((unload_of_ndis as *const ()).expose_provenance());
+    let gate: *const () = std::ptr::with_exposed_provenance(gate);
+    // SAFETY: the gate is called as the routine is that it leads to.
+    unsafe { std::mem::transmute(gate) }
+}
+
 /// Whether `unload` is what NDIS put into the driver object (rule 16).
 pub(crate) fn is_unload_of_ndis(
     unload: Option<unsafe extern "efiapi" fn(*mut DRIVER_OBJECT)>,
 ) -> bool {
-    unload.is_some_and(|unload| unload as *const c_void == unload_of_ndis as *const c_void)
+    unload.is_some_and(|unload| unload as *const c_void == unload_for_drivers() as *const c_void)
 }
 
 /// The miniport drivers that a module has registered.

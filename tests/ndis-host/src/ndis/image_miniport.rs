@@ -148,8 +148,9 @@ impl Miniport for ImageMiniport {
         let Some(oid_request) = self.handlers().and_then(|h| h.DirectOidRequestHandler) else {
             return NDIS_STATUS_NOT_SUPPORTED;
         };
+        let context = self.context();
         // SAFETY: see above.
-        unsafe { oid_request(self.context(), request.0) }
+        sched::in_driver(|| unsafe { oid_request(context, request.0) })
     }
 
     fn cancel_direct_oid(&self, request_id: usize) {
@@ -157,8 +158,11 @@ impl Miniport for ImageMiniport {
             .handlers()
             .and_then(|h| h.CancelDirectOidRequestHandler)
         {
+            let context = self.context();
             // SAFETY: see above.
-            unsafe { cancel(self.context(), std::ptr::without_provenance_mut(request_id)) }
+            sched::in_driver(|| unsafe {
+                cancel(context, std::ptr::without_provenance_mut(request_id))
+            })
         }
     }
 
@@ -171,8 +175,9 @@ impl Miniport for ImageMiniport {
         let Some(oid_request) = self.handlers().and_then(|h| h.SynchronousOidRequestHandler) else {
             return NDIS_STATUS_NOT_SUPPORTED;
         };
+        let context = self.context();
         // SAFETY: see above.
-        unsafe { oid_request(self.context(), request.0) }
+        sched::in_driver(|| unsafe { oid_request(context, request.0) })
     }
 
     fn pnp_event(&self, event: &NET_DEVICE_PNP_EVENT) {
@@ -197,17 +202,22 @@ impl Miniport for ImageMiniport {
     }
 
     fn check_for_hang(&self) -> bool {
-        let check = self.handlers().and_then(|h| h.CheckForHangHandlerEx);
+        let Some(check) = self.handlers().and_then(|h| h.CheckForHangHandlerEx) else {
+            return false;
+        };
+        let context = self.context();
         // SAFETY: see above.
-        check.is_some_and(|check| unsafe { check(self.context()) } != FALSE)
+        let hangs = sched::in_driver(|| unsafe { check(context) });
+        hangs != FALSE
     }
 
     fn reset(&self, addressing: &mut BOOLEAN) -> NDIS_STATUS {
         let Some(reset) = self.handlers().and_then(|h| h.ResetHandlerEx) else {
             return NDIS_STATUS_HARD_ERRORS;
         };
+        let context = self.context();
         // SAFETY: see above.
-        unsafe { reset(self.context(), addressing) }
+        sched::in_driver(|| unsafe { reset(context, addressing) })
     }
 
     fn can_idle(&self) -> bool {
@@ -219,15 +229,17 @@ impl Miniport for ImageMiniport {
         let Some(notify) = handlers.and_then(|handlers| handlers.IdleNotificationHandler) else {
             return NDIS_STATUS_FAILURE;
         };
+        let context = self.context();
         // SAFETY: see above.
-        unsafe { notify(self.context(), BOOLEAN::from(force)) }
+        sched::in_driver(|| unsafe { notify(context, BOOLEAN::from(force)) })
     }
 
     fn cancel_idle_notification(&self) {
         let handlers = self.driver.idle_handlers();
         if let Some(cancel) = handlers.and_then(|h| h.CancelIdleNotificationHandler) {
+            let context = self.context();
             // SAFETY: see above.
-            unsafe { cancel(self.context()) }
+            sched::in_driver(|| unsafe { cancel(context) })
         }
     }
 }

@@ -117,7 +117,7 @@ impl Protocol for ImageProtocol {
     fn direct_oid_complete(&self, binding: usize, request: OidRequestRef, status: NDIS_STATUS) {
         if let Some(handler) = self.handlers.DirectOidRequestCompleteHandler {
             // SAFETY: see above.
-            unsafe { handler(raw(binding), request.0, status) }
+            sched::in_driver(|| unsafe { handler(raw(binding), request.0, status) })
         }
     }
 

@@ -141,7 +141,7 @@ unsafe extern "efiapi" fn ke_ipi_generic_call(
     let run = move || {
         callback(Callback::Kernel(KernelCallback::Broadcast), 0, || {
             // SAFETY: the driver gave this routine and its argument.
-            unsafe { routine(argument) }
+            sched::in_driver(|| unsafe { routine(argument) })
         })
     };
     let me = sched::current_cpu();

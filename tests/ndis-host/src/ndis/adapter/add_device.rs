@@ -9,7 +9,7 @@ use crate::ndis::handles;
 use crate::ndis::oid::queue::OidQueue;
 use crate::ndis::requirements;
 use crate::ndis::send::Outstanding;
-use crate::verifier;
+use crate::{sched, verifier};
 
 /// What a miniport has said about a device that was added.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,12 +44,12 @@ impl Adapter {
         let context = self.driver.handlers.as_ref().map_or(0, |h| h.context);
         let status = callback(Callback::AddDevice, self.handle, || {
             // SAFETY: the driver registered the routine with this context.
-            unsafe {
+            sched::in_driver(|| unsafe {
                 handler(
                     handles::raw(self.handle),
                     std::ptr::with_exposed_provenance_mut(context),
                 )
-            }
+            })
         });
         let added = status == NDIS_STATUS_SUCCESS;
         self.state.with(|state| state.added.is_added = added);
@@ -70,8 +70,9 @@ impl Adapter {
         };
         requirements::filter(&*self.node, |irp| {
             callback(Callback::FilterRequirements, self.handle, || {
+                let context = self.added_context();
                 // SAFETY: the driver registered the routine; the IRP is valid for the call.
-                unsafe { handler(self.added_context(), irp.cast()) }
+                sched::in_driver(|| unsafe { handler(context, irp.cast()) })
             })
         });
     }
@@ -86,8 +87,9 @@ impl Adapter {
         };
         requirements::start(&*self.node, |irp| {
             callback(Callback::StartDevice, self.handle, || {
+                let context = self.added_context();
                 // SAFETY: as in `filter_requirements`.
-                unsafe { handler(self.added_context(), irp.cast()) }
+                sched::in_driver(|| unsafe { handler(context, irp.cast()) })
             })
         })
     }
@@ -99,8 +101,9 @@ impl Adapter {
             .and_then(|handlers| handlers.MiniportRemoveDeviceHandler);
         if let Some(handler) = handler.filter(|_| self.added().is_added) {
             callback(Callback::RemoveDevice, self.handle, || {
+                let context = self.added_context();
                 // SAFETY: the driver registered the routine with this context.
-                unsafe { handler(self.added_context()) }
+                sched::in_driver(|| unsafe { handler(context) })
             });
         }
         self.state.with(|state| state.added.is_added = false);

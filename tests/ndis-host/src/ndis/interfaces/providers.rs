@@ -13,7 +13,7 @@ use ndis_sys::{
 use crate::ndis::call::{Callback, Level, callback, import};
 use crate::ndis::handles::{self, Kind, Object};
 use crate::ndis::{faults, header};
-use crate::sched::BatonCell;
+use crate::sched::{self, BatonCell};
 use crate::verifier;
 
 /// NDIS_STATUS_DUPLICATE_OBJECTID is not declared for drivers here: STATUS_DUPLICATE_OBJECTID.
@@ -191,7 +191,7 @@ pub fn query(index: NET_IFINDEX, oid: u32, buffer: &mut [u8]) -> Option<(NDIS_ST
         let context = std::ptr::with_exposed_provenance_mut(context);
         let room = buffer.as_mut_ptr().cast::<c_void>();
         // SAFETY: the provider registered this routine with this context.
-        unsafe { handler(context, oid, &raw mut length, room) }
+        sched::in_driver(|| unsafe { handler(context, oid, &raw mut length, room) })
     });
     Some((status, length))
 }
@@ -204,8 +204,9 @@ pub fn set(index: NET_IFINDEX, oid: u32, data: &mut [u8]) -> Option<NDIS_STATUS>
     Some(callback(Callback::IfSet, provider.handle, || {
         let context = std::ptr::with_exposed_provenance_mut(context);
         let length = data.len() as u32;
+        let data = data.as_mut_ptr().cast();
         // SAFETY: as above.
-        unsafe { handler(context, oid, length, data.as_mut_ptr().cast()) }
+        sched::in_driver(|| unsafe { handler(context, oid, length, data) })
     }))
 }
 

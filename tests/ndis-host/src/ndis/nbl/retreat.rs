@@ -12,7 +12,7 @@ use super::piece::Piece;
 use super::{mdl, raw, shadow};
 use crate::ndis::call::{Callback, Level, callback, import};
 use crate::ndis::faults;
-use crate::sched::BatonCell;
+use crate::sched::{self, BatonCell};
 use crate::verifier;
 
 /// MDLs that a retreat put in front of a chain; the pieces are NDIS's own, if it allocated them.
@@ -129,7 +129,7 @@ unsafe fn free_front(
         match handler {
             Some(free) => callback(Callback::FreeMdl, mdl.addr() as u64, || {
                 // SAFETY: the driver's handler frees what the driver's handler allocated.
-                unsafe { free(mdl) }
+                sched::in_driver(|| unsafe { free(mdl) })
             }),
             None => verifier::breach(
                 108,
@@ -257,7 +257,7 @@ fn ask_driver(
     let mut wanted = size;
     let mdl = callback(Callback::AllocateMdl, u64::from(size), || {
         // SAFETY: the driver's handler, called as documented.
-        unsafe { allocate(&raw mut wanted) }
+        sched::in_driver(|| unsafe { allocate(&raw mut wanted) })
     });
     if mdl.is_null() {
         return None;

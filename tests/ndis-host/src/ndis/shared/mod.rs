@@ -201,7 +201,7 @@ fn complete(channel: &'static dma::Channel, length: u32, cached: bool, context: 
     if let Some(handler) = channel.shared_handler() {
         callback(Callback::SharedMemory, adapter.handle, || {
             // SAFETY: the driver registered the routine; the pointers are valid for the call.
-            unsafe {
+            sched::in_driver(|| unsafe {
                 handler(
                     ptr::with_exposed_provenance_mut(owner),
                     address,
@@ -209,7 +209,7 @@ fn complete(channel: &'static dma::Channel, length: u32, cached: bool, context: 
                     length,
                     ptr::with_exposed_provenance_mut(context),
                 );
-            }
+            });
         });
     }
     WAITING.with(|waiting| {

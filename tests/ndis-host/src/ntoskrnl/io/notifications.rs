@@ -93,7 +93,7 @@ pub(crate) fn call_bug_check_callbacks() {
             let record = ptr::with_exposed_provenance_mut(record);
             // SAFETY: the driver registered the routine with this record; the reason-specific
             // data is absent, which the length says.
-            unsafe { routine(reason, record, ptr::null_mut(), 0) }
+            sched::in_driver(|| unsafe { routine(reason, record, ptr::null_mut(), 0) })
         });
     }
 }

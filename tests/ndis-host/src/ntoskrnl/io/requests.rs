@@ -67,7 +67,7 @@ pub(super) unsafe fn send(device: *mut DEVICE_OBJECT, request: *mut IRP) -> NTST
             return INVALID_DEVICE_REQUEST;
         };
         let status = sched::call_at(sched::irql(), "a dispatch routine", || {
-            routine(device, request.cast())
+            sched::in_driver(|| routine(device, request.cast()))
         });
         check_answer(request, location, status);
         status
@@ -174,7 +174,7 @@ unsafe fn call_completion(
         let routine: CompletionRoutine = std::mem::transmute((*location).CompletionRoutine);
         let context = (*location).Context;
         sched::call_at(sched::irql(), "a completion routine", || {
-            routine(device, request, context)
+            sched::in_driver(|| routine(device, request, context))
         })
     }
 }
@@ -275,7 +275,7 @@ pub(super) unsafe extern "efiapi" fn cancel(request: *mut IRP) -> BOOLEAN {
         let current = irp::location(request, (*request).CurrentLocation);
         let device = (*current).DeviceObject;
         let routine: CancelRoutine = std::mem::transmute(routine);
-        routine(device, request);
+        sched::in_driver(|| routine(device, request));
     }
     verifier::require(211, CANCEL_LOCK.with(|held| held.is_none()), || {
         "a cancel routine returned with the cancel spin lock held".to_owned()

@@ -112,14 +112,14 @@ fn start(item: *mut c_void, body: Body, context: *mut c_void) {
         let context = ptr::with_exposed_provenance_mut(context);
         let device: *mut DEVICE_OBJECT = ptr::with_exposed_provenance_mut(device);
         // SAFETY: the driver queued the routine with this context; the device object stays.
-        unsafe {
+        sched::in_driver(|| unsafe {
             match body {
                 Body::Plain(routine) => routine(device, context),
                 Body::Ex(routine) => {
                     routine(device.cast(), context, ptr::without_provenance_mut(handle));
                 }
             }
-        }
+        });
     });
     sched::point();
 }

@@ -10,7 +10,7 @@ use ndis_sys::{
 use super::change::bytes_of;
 use crate::ntoskrnl::{enter, handle, text};
 use crate::registry::{self, CURRENT_CONTROL_SET, SERVICES, Value, utf16};
-use crate::sched::PASSIVE_LEVEL;
+use crate::sched::{self, PASSIVE_LEVEL};
 
 /// RTL_REGISTRY_CONTROL.
 const CONTROL: u32 = 2;
@@ -237,14 +237,8 @@ unsafe fn query_one(entry: &Query, key: &str, context: *mut c_void) -> NTSTATUS 
         let length = data.len() as u32;
         let name = utf16(&name);
         let bytes = data.as_mut_ptr().cast();
-        routine(
-            name.as_ptr(),
-            kind,
-            bytes,
-            length,
-            context,
-            entry.entry_context,
-        )
+        let own = entry.entry_context;
+        sched::in_driver(|| routine(name.as_ptr(), kind, bytes, length, context, own))
     }
 }
 
