@@ -19,7 +19,7 @@ use crate::ndis::handles::{self, Kind, Object};
 use crate::ndis::image_miniport::ImageMiniport;
 use crate::ndis::modules::{self, ModuleId};
 use crate::ndis::native::Miniport;
-use crate::ndis::{adapter, characteristics, faults, header, protocols};
+use crate::ndis::{adapter, characteristics, faults, header, intermediate, protocols};
 use crate::sched::{self, BatonCell};
 use crate::{ntoskrnl, verifier};
 
@@ -122,7 +122,11 @@ pub(crate) unsafe extern "efiapi" fn register(
 fn judge_registrations(call: &str, given: &NDIS_MINIPORT_DRIVER_CHARACTERISTICS) {
     let module = modules::of_code(given.InitializeHandlerEx.map_or(0, |f| f as usize));
     let is_intermediate = given.Flags & NDIS_INTERMEDIATE_DRIVER != 0;
-    let again = of_module(module)
+    let others = of_module(module);
+    if !others.is_empty() {
+        intermediate::note_combined(module);
+    }
+    let again = others
         .iter()
         .any(|driver| driver.is_intermediate() == is_intermediate);
     verifier::require(8, !again, || {
@@ -162,6 +166,7 @@ pub(crate) fn add(module: ModuleId, handlers: Option<Handlers>) -> &'static Mini
 
 fn forget(driver: &'static MiniportDriver, by: &'static str) {
     DRIVERS.with(|drivers| drivers.retain(|other| other.handle != driver.handle));
+    intermediate::driver_gone(driver.handle);
     handles::close(driver.handle, by);
 }
 

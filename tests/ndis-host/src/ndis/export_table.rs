@@ -26,6 +26,7 @@ pub fn exports() -> Vec<(&'static str, usize)> {
         oid::exports::exports(),
         bindings::exports::exports(),
         interfaces::exports::exports(),
+        super::intermediate::exports(),
         super::power::exports(),
         super::reset::exports(),
         poll::exports(),

@@ -4,8 +4,8 @@ use super::modules::{self, ModuleId};
 use super::nbl::{mdl, net_buffer, piece, pool};
 use super::oid::clone;
 use super::{
-    config, control_device, drivers, generic_objects, memory_calls, protocols, rw_locks, timers,
-    work_items,
+    config, control_device, drivers, generic_objects, intermediate, memory_calls, protocols,
+    rw_locks, timers, work_items,
 };
 use crate::ntoskrnl::{etw, io};
 use crate::verifier;
@@ -32,7 +32,16 @@ pub(crate) fn report(module: ModuleId, driver_object: usize) {
             control_devices.join(", ")
         )
     });
-    let registrations = drivers::of_module(module)
+    let mut edges = drivers::of_module(module);
+    if intermediate::is_combined(module) && edges.len() == 1 {
+        edges.clear();
+        let name = modules::name(module);
+        verifier::breach(
+            8,
+            format!("{name} has registered two miniport edges, and deregistered one"),
+        );
+    }
+    let registrations = edges
         .iter()
         .map(|_| "its miniport driver registration".to_owned())
         .chain(

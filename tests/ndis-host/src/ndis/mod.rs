@@ -36,6 +36,7 @@ pub(crate) mod held;
 mod image_miniport;
 mod image_protocol;
 pub(crate) mod interfaces;
+pub(crate) mod intermediate;
 pub mod interrupts;
 pub(crate) mod leaks;
 mod logs;

@@ -13,6 +13,7 @@ mod components;
 mod device_objects;
 mod devices;
 mod drivers;
+mod instances;
 mod life;
 mod native;
 mod pci;
@@ -35,6 +36,7 @@ pub use devices::{DeviceId, adapter, driver_key, set_parameter};
 pub use drivers::{
     DriverId, driver_range, load_driver, load_driver_file, load_linked_driver, unload_driver,
 };
+pub(crate) use instances::{halt_virtual, is_started, registration_of, start_virtual};
 pub use life::{
     bugcheck_all, crash, disable_device, enable_device, pause_stack, query_and_cancel_removal,
     remove_device, restart_stack, shut_down_all, start_device, stop_device, surprise_remove_device,

@@ -25,6 +25,7 @@ mod edge;
 mod headers;
 mod hooked_card;
 mod initialize;
+mod intermediate;
 mod interrupts;
 mod irql;
 mod kernel;

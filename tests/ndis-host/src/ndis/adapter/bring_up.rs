@@ -15,8 +15,8 @@ use super::{Adapter, AdapterState, declared};
 use crate::ndis::call::{self, Callback, callback};
 use crate::ndis::nbl::{mdl, net_buffer, pool};
 use crate::ndis::{
-    config, dma, event_log, header, interrupts, logs, memory_calls, miniport_ports, poll, power,
-    reset, resources, rw_locks, shared, timers, work_items,
+    config, dma, event_log, header, intermediate, interrupts, logs, memory_calls, miniport_ports,
+    poll, power, reset, resources, rw_locks, shared, timers, work_items,
 };
 use crate::sched;
 use crate::verifier::{self, SECOND_NS, Watchdog};
@@ -87,6 +87,8 @@ impl Adapter {
         parameters.AllocatedResources = list.as_partial_list();
         parameters.IfIndex = self.if_index;
         parameters.NetLuid = self.luid();
+        parameters.IMDeviceInstanceContext =
+            std::ptr::with_exposed_provenance_mut(intermediate::context_of(&self.name));
         parameters.MiniportAddDeviceContext =
             std::ptr::with_exposed_provenance_mut(self.state.with(|state| state.added.context));
         let status = lend_to_read(parameters, "MiniportInitializeEx", |place| {

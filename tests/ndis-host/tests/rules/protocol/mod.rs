@@ -4,4 +4,4 @@ mod bind;
 mod data;
 mod events;
 mod names;
-mod register;
+pub(crate) mod register;

@@ -55,7 +55,8 @@ unsafe extern "efiapi" fn enter(
     }
 }
 
-fn characteristics(name: &mut [u16]) -> NDIS_PROTOCOL_DRIVER_CHARACTERISTICS {
+/// Characteristics with every mandatory handler; binds are refused.
+pub(crate) fn characteristics(name: &mut [u16]) -> NDIS_PROTOCOL_DRIVER_CHARACTERISTICS {
     let mut given = NDIS_PROTOCOL_DRIVER_CHARACTERISTICS::zeroed();
     given.Header.Type = NDIS_OBJECT_TYPE_PROTOCOL_DRIVER_CHARACTERISTICS;
     given.Header.Revision = 2;
