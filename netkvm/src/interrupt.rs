@@ -111,14 +111,15 @@ unsafe extern "efiapi" fn message_interrupt(
     1
 }
 
-/// At device IRQL. The line may be shared: reading the interrupt status tells, and clears it.
+/// At device IRQL. The line may be shared: reading the interrupt status tells, and clears it. A
+/// broken device drives the line as well, until it is reset.
 unsafe extern "efiapi" fn line_interrupt(
     context: NDIS_HANDLE,
     queue_dpc: *mut BOOLEAN,
     target_processors: *mut u32,
 ) -> BOOLEAN {
     // SAFETY: the interrupt context.
-    let device = unsafe { adapter(context) }.and_then(Adapter::usable_device);
+    let device = unsafe { adapter(context) }.and_then(Adapter::present_device);
     let ours = device.is_some_and(|device| !device.live.read_isr().is_empty());
     // SAFETY: NDIS passes pointers to its own variables.
     unsafe {

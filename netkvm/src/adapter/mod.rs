@@ -350,6 +350,15 @@ impl Adapter {
         }
     }
 
+    /// The device, if it is there: for what has to be done of a broken one too.
+    pub(crate) fn present_device(&self) -> Option<&Device> {
+        if self.gone.load(Ordering::Acquire) {
+            None
+        } else {
+            self.device.get()
+        }
+    }
+
     pub(crate) fn reap_transmit(&self, at: Dispatch<'_>) {
         self.transmit.reap(self, at);
     }
