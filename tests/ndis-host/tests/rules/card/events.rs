@@ -149,7 +149,8 @@ impl Miniport for &'static Card {
             }
             _ => {}
         }
-        if sched::chance(2) {
+        let idle = self.with(|state| state.sending.is_empty() && state.receives_out == 0);
+        if idle && sched::chance(2) {
             return NDIS_STATUS_SUCCESS;
         }
         self.with(|state| state.pausing = true);

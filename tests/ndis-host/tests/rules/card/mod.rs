@@ -164,6 +164,17 @@ impl Card {
         api::indicate(self.adapter(), nbl, 0, 1, 0);
     }
 
+    /// As [`Self::receive`], while the card has not been paused.
+    pub(crate) fn receive_if_running(&self, frame: &[u8]) {
+        let running = self.with(|state| {
+            state.receives_out += usize::from(state.running);
+            state.running
+        });
+        if running {
+            api::indicate(self.adapter(), self.pool().frame(frame), 0, 1, 0);
+        }
+    }
+
     fn pool(&self) -> &NblPool {
         self.pool.get_or_init(|| NblPool::new("the test card"))
     }

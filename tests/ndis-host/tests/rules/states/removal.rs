@@ -11,6 +11,7 @@ use ndis_sys::{
 use crate::bench::{ONE_SECOND, frame};
 use crate::card::{Fault, Power, any_power, card};
 use crate::native::linked::import;
+use crate::native::nic::MAC;
 use crate::native::{breaks, holds};
 
 #[test]
@@ -45,6 +46,7 @@ fn r078_holds_when_a_card_that_gives_up_is_halted_for_it() {
         let adapter = std::ptr::without_provenance_mut(card.adapter().0 as usize);
         // SAFETY: the handle is that of an adapter.
         unsafe { remove(adapter) };
+        card.receive_if_running(&frame(MAC));
         sched::sleep(ONE_SECOND);
         assert_eq!(card.log().halts, [NdisHaltDeviceFailed]);
         assert!(!stack.is_bound());
