@@ -14,6 +14,7 @@ use ndis_sys::{
     NDIS_MINIPORT_ATTRIBUTES_REGISTER_BUGCHECK_CALLBACK, NDIS_STATUS, NET_BUFFER_LIST,
 };
 
+use crate::bench::{ONE_SECOND, frame};
 use crate::native::nic::MAC;
 use crate::native::stack::{self, Stack};
 
@@ -147,9 +148,14 @@ impl Card {
         self.with(|state| state.log.clone())
     }
 
-    /// From now on sends are not completed by themselves.
-    pub(crate) fn hold_sends(&self) {
+    /// Has `stack` send a frame that the card keeps. NDIS may hold it back for a while: returns
+    /// once the card has it.
+    pub(crate) fn keep_a_send_of(&self, stack: &Stack) {
         self.with(|state| state.hold = true);
+        stack.send(&[frame([0xff; 6])]);
+        while self.with(|state| state.sending.is_empty()) {
+            sched::sleep(ONE_SECOND / 1000);
+        }
     }
 
     /// From now on the card hangs.

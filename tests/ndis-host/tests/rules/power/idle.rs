@@ -56,8 +56,7 @@ fn r264_holds_when_a_suspended_card_is_woken_for_a_sleep() {
 fn r264_holds_when_a_busy_card_refuses() {
     holds!(|| {
         let (card, stack, device) = card(Fault::None, Power::Running);
-        card.hold_sends();
-        stack.send(&[frame([0xff; 6])]);
+        card.keep_a_send_of(stack);
         assert!(!pnp::suspend_idle(device, false));
         assert!(card.log().powers.is_empty());
     });

@@ -19,8 +19,7 @@ use crate::native::{breaks, holds};
 fn sleep(fault: Fault, power: Power) -> (&'static Card, &'static Stack, DeviceId) {
     let (card, stack, device) = card(fault, power);
     if power == Power::Running {
-        card.hold_sends();
-        stack.send(&[frame([0xff; 6])]);
+        card.keep_a_send_of(stack);
     }
     pnp::sleep_device(device);
     card.misbehave();

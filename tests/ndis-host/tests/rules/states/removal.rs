@@ -107,8 +107,7 @@ fn r076_holds_when_a_card_that_is_gone_does_not_accept_sends() {
 /// The card vanishes with a send out; what that comes back with.
 fn lose_with_sends(fault: Fault) -> Vec<i32> {
     let (card, stack, device) = card(fault, Power::Unaware);
-    card.hold_sends();
-    stack.send(&[frame([0xff; 6])]);
+    card.keep_a_send_of(stack);
     pnp::surprise_remove_device(device);
     stack.completed()
 }

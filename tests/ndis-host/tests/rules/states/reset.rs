@@ -4,7 +4,7 @@ use ndis_host::ndis::api;
 use ndis_host::sched;
 use ndis_sys::{NDIS_STATUS_RESET_IN_PROGRESS, NDIS_STATUS_SUCCESS};
 
-use crate::bench::{ONE_SECOND, frame};
+use crate::bench::ONE_SECOND;
 use crate::card::{Card, Fault, card_that_may_hang};
 use crate::native::stack::Stack;
 use crate::native::{breaks, holds};
@@ -12,8 +12,7 @@ use crate::native::{breaks, holds};
 /// A card that hangs with a send out, and is reset.
 fn reset(fault: Fault) -> (&'static Card, &'static Stack) {
     let (card, stack, _) = card_that_may_hang(fault);
-    card.hold_sends();
-    stack.send(&[frame([0xff; 6])]);
+    card.keep_a_send_of(stack);
     card.hang();
     sched::sleep(5 * ONE_SECOND);
     (card, stack)
