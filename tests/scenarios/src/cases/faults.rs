@@ -2,10 +2,11 @@
 
 use anyhow::{Context, Result, ensure};
 use ndis_host::ndis::faults::{self, Faults, refuse};
+use ndis_host::ndis::interrupts::disturb::{self, Disturbances};
 use ndis_host::{pnp, sched};
 
 use super::steps::{LONG, PATIENCE_NS, SHORT, linger, start_on_vf, start_standby};
-use crate::world::{AdapterOptions, SECOND_NS, VfPlug, World};
+use crate::world::{AdapterOptions, MILLISECOND_NS, SECOND_NS, VfPlug, World};
 
 /// Starts that a run lets fail.
 const FAILED_STARTS: u64 = 12;
@@ -123,6 +124,60 @@ pub(super) fn vf_vanishes(world: &mut World) -> Result<()> {
     linger(150);
     world.pull_vf()?;
     world.finish_traffic(traffic, PATIENCE_NS).map(|_| ())
+}
+
+/// Interrupts come late, twice and without need, and their DPCs run on whichever CPU, under
+/// traffic and while the adapter starts and stops. The stream survives it.
+///
+/// None is lost for good. No hardware that works does that, and a driver that has told its device
+/// to be silent until it has looked waits for that one message: NDIS gives it nothing to poll with.
+/// One that is later than everything around it is what is left of a lost one.
+pub(super) fn interrupts_disturbed(world: &mut World) -> Result<()> {
+    const ROUNDS: u64 = 3;
+    disturb_interrupts();
+    start_on_vf(world)?;
+    world.withdraw_vf()?;
+    let traffic = world.start_traffic(LONG / 8);
+    for round in 1..=ROUNDS {
+        world.wait_for_bytes(traffic, round * SHORT / 2, PATIENCE_NS)?;
+        disturb_interrupts();
+        interrupt_without_need(world)?;
+        linger(1 + sched::random_below(10));
+    }
+    let device = world.adapter().device;
+    pnp::disable_device(device);
+    world.start_adapter()?;
+    world.plug_vf(&VfPlug::default())?;
+    world.finish_traffic(traffic, PATIENCE_NS)?;
+    let account = world.ledgers.account();
+    let twice = account.to_peer.totals.duplicated + account.to_guest.totals.duplicated;
+    ensure!(twice == 0, "{twice} frames twice");
+    Ok(())
+}
+
+/// Chooses how interrupts are disturbed from now on.
+fn disturb_interrupts() {
+    const DELAYS_NS: [u64; 3] = [10_000, MILLISECOND_NS, 50 * MILLISECOND_NS];
+    let one_in = || 1 + sched::random_below(20);
+    let chosen = sched::random_below(DELAYS_NS.len() as u64) as usize;
+    disturb::set(Disturbances {
+        lost: 0,
+        duplicated: one_in(),
+        late: one_in(),
+        delay_ns: DELAYS_NS[chosen],
+        other_cpu: 1 + sched::random_below(2),
+    });
+}
+
+/// Interrupts the adapter a few times in the next milliseconds, whatever its device does.
+fn interrupt_without_need(world: &World) -> Result<()> {
+    const TIMES: u64 = 5;
+    let adapter = pnp::adapter(world.adapter().device).context("no adapter")?;
+    for _ in 0..TIMES {
+        let delay_ns = sched::random_below(5 * MILLISECOND_NS);
+        sched::after(delay_ns, move || disturb::interrupt(adapter));
+    }
+    Ok(())
 }
 
 /// Traffic over either path while `faults` are injected; and more when they are over.

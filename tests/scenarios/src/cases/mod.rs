@@ -125,6 +125,7 @@ const CASES: &[Case] = &[
     world("no_scatter_gather", Sometimes, faults::no_scatter_gather),
     world("adapter_vanishes", Often, faults::adapter_vanishes),
     world("vf_vanishes", Sometimes, faults::vf_vanishes),
+    world("interrupts_disturbed", Sometimes, faults::interrupts_disturbed),
     bare("truncated_image", Often, loading::truncated_image),
 ];
 

@@ -90,6 +90,7 @@ cases! {
     no_scatter_gather
     adapter_vanishes
     vf_vanishes
+    interrupts_disturbed
     truncated_image
 }
 
