@@ -32,6 +32,8 @@ pub(super) fn cycle(world: &mut World) -> Result<()> {
 
     world.plug_vf(&VfPlug::default())?;
     world.wait_for_vf()?;
+    // The filter is open; the path is switched after that.
+    linger(10);
     let before = world.primary().map_or(0, |vf| vf.frames());
     let traffic = world.start_traffic(BYTES / 4);
     world.finish_traffic(traffic, PATIENCE_NS)?;

@@ -59,7 +59,7 @@ const ROWS: &[Row] = &[
     row("forget_doorbell", "boot", Always, Rules(&[116])),
     row("forget_source_handle", "boot", Always, Rules(&[130])),
     row("forget_vf_filter", "cycle", Always, Says("the VF to take over")),
-    row("grant_no_grace", "boot_standby_grace", Always, Says("the link is up")),
+    row("grant_no_grace", "boot_standby_grace", Sometimes, Says("the link is up")),
     row("ignore_removal", "adapter_surprise", Sometimes, Rules(&[308])),
     row("indicate_while_paused", "boot", Always, Rules(&[58])),
     row("keep_a_reference", "cycle", Always, Rules(&[85, 308])),
