@@ -99,9 +99,11 @@ pub fn remove_device(device: DeviceId) {
 
 /// Takes the hardware of a device away, and tells nobody. PnP finds out at
 /// [`super::resume_device`] where the device sleeps, and else at [`surprise_remove_device`]. May be
-/// called by a world event.
+/// called by a world event, also by one that comes after the device was removed.
 pub fn unplug_device(device: DeviceId) {
-    let device = devices::get(device);
+    let Some(device) = devices::find(device) else {
+        return;
+    };
     device.node.unplug();
     device.state.with(|state| state.vanished = true);
 }
