@@ -25,9 +25,8 @@ mod machine;
 mod point;
 mod processor_block;
 mod report;
+mod workers;
 mod world;
-
-use std::thread;
 
 pub use baton::BatonCell;
 pub use block::{exit_thread, sleep, spin, wait, wake_waiters};
@@ -124,7 +123,7 @@ pub fn start_with(seed: u64, cpus: usize, settings: Settings) {
     assert!(cpus > 0, "a machine has a CPU");
     baton::create(machine::FIRST);
     groups::set(cpus, settings.group_size);
-    machine::install(Core::new(seed, cpus, settings, thread::current()));
+    machine::install(Core::new(seed, cpus, settings, std::thread::current()));
     core(|core| core.enter_first_time(processor_block::install()));
     match settings.mode {
         Mode::Deterministic => baton::stay_on_one_processor(),
@@ -219,6 +218,7 @@ pub(crate) fn interrupt_driver<R>(body: impl FnOnce() -> R) -> Option<R> {
 pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> ThreadId {
     let id = add_thread(name.to_owned(), None, move || {
         body();
+        workers::offer();
         block::leave();
     });
     ThreadId(id)
@@ -230,22 +230,19 @@ fn add_thread(
     body: impl FnOnce() + Send + 'static,
 ) -> ContextId {
     let id = core(Core::next_context_id);
-    let handle = thread::Builder::new()
-        .name(name.clone())
-        .stack_size(STACK_BYTES)
-        .spawn(move || {
-            let block = processor_block::install();
-            baton::become_context(id);
-            if free::is_on() {
-                free::begin();
-            } else {
-                baton::await_turn();
-            }
-            core(|core| core.enter_first_time(block));
-            body();
-        })
-        .unwrap_or_else(|error| panic!("no OS thread for \"{name}\": {error}"));
-    core(|core| core.add_context(id, name, handle.thread().clone(), idles_on));
+    let whole_body = move || {
+        let block = processor_block::install();
+        baton::become_context(id);
+        if free::is_on() {
+            free::begin();
+        } else {
+            baton::await_turn();
+        }
+        core(|core| core.enter_first_time(block));
+        body();
+    };
+    let thread = workers::run(&name, Box::new(whole_body));
+    core(|core| core.add_context(id, name, thread, idles_on));
     id
 }
 
