@@ -13,7 +13,7 @@ unsafe extern "efiapi" fn report(word: *const u64) -> u64 {
 
 fn imports() -> [Import; 1] {
     [Import {
-        dll: "NTOSKRNL.exe",
+        dll: "ntoskrnl.exe",
         name: "Report",
         address: report as *const (),
     }]

@@ -40,7 +40,7 @@ pub fn inspect(file: &[u8]) -> Result<Inspection, LoadError> {
         subsystem: headers.subsystem(),
         stored_checksum: headers.checksum(),
         computed_checksum: checksum(file, checksum_offset(file)),
-        imports: imports(file, &headers).map_err(damaged)?,
+        imports: imported(file, &headers).map_err(damaged)?,
         exports: exports(file, &headers).map_err(damaged)?,
         sections: headers.table().iter().map(section).collect(),
         has_version_resource: has_version(file, &headers).map_err(damaged)?,
@@ -57,7 +57,16 @@ fn section(header: &object::pe::ImageSectionHeader) -> Section {
     }
 }
 
-fn imports(file: &[u8], headers: &Headers<'_>) -> object::Result<Vec<String>> {
+/// What a PE file imports, as `dll!name`, in the order of the file.
+///
+/// # Errors
+///
+/// As [`inspect`].
+pub fn imports(file: &[u8]) -> Result<Vec<String>, LoadError> {
+    imported(file, &Headers::parse(file)?).map_err(damaged)
+}
+
+fn imported(file: &[u8], headers: &Headers<'_>) -> object::Result<Vec<String>> {
     let mut all = Vec::new();
     let Some(table) = headers.directories().import_table(file, headers.table())? else {
         return Ok(all);

@@ -22,7 +22,8 @@ impl Mapping {
     /// Maps zeroed, writable memory wherever the system likes.
     pub(super) fn reserve(len: usize) -> Result<Self, LoadError> {
         let access = libc::PROT_READ | libc::PROT_WRITE;
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        // All of it is about to be written.
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
         // SAFETY: a new private mapping at an address of the system's choice.
         let base = unsafe { libc::mmap(ptr::null_mut(), len, access, flags, -1, 0) };
         if base == libc::MAP_FAILED {
@@ -123,19 +124,14 @@ impl Mapping {
             return Ok(());
         };
         let wanted = wanted_imports(self.bytes(), address)?;
-        let offered: HashMap<(String, &str), *const ()> = imports
+        let offered: HashMap<(&str, &str), *const ()> = imports
             .iter()
-            .map(|import| {
-                (
-                    (import.dll.to_ascii_lowercase(), import.name),
-                    import.address,
-                )
-            })
+            .map(|import| ((import.dll, import.name), import.address))
             .collect();
 
         let mut unknown = Vec::new();
         for Wanted { dll, name, place } in wanted {
-            match offered.get(&(dll.to_ascii_lowercase(), name.as_str())) {
+            match offered.get(&(dll.to_ascii_lowercase().as_str(), name.as_str())) {
                 Some(function) => self.bind_one(place, *function)?,
                 None => unknown.push(format!("{dll}!{name}")),
             }

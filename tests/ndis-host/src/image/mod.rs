@@ -14,7 +14,7 @@ mod map;
 mod ranges;
 
 pub use error::LoadError;
-pub use inspect::{Inspection, inspect};
+pub use inspect::{Inspection, imports, inspect};
 pub use ranges::{describe, driver_frame, owner_of, was_unloaded};
 
 use crate::memory::{PAGE_SIZE, paging};
@@ -25,7 +25,7 @@ use map::Mapping;
 /// A function that images may import.
 #[derive(Clone, Copy, Debug)]
 pub struct Import {
-    /// Name of the module, in any case, for example `ntoskrnl.exe`.
+    /// Name of the module in lower case, for example `ntoskrnl.exe`.
     pub dll: &'static str,
     /// Name of the function, in its case.
     pub name: &'static str,

@@ -65,9 +65,9 @@ pub(super) fn exports() -> Table {
     ]
 }
 
-/// Whether an export is one of these.
-pub(crate) fn is_compatibility_body(name: &str) -> bool {
-    exports().iter().any(|(export, _)| *export == name)
+/// The names of these exports.
+pub(crate) fn compatibility_bodies() -> Vec<&'static str> {
+    exports().into_iter().map(|(name, _)| name).collect()
 }
 
 /// Microsoft Learn, NdisAllocateSpinLock macro (ndis.h). Any IRQL.

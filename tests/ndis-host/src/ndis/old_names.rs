@@ -44,6 +44,7 @@ const FROWNED_UPON: [&str; 12] = [
 
 /// Judges the names that an image imports: NDIS 5 ends the run, the others are advised against.
 pub(crate) fn judge<'a>(image: &str, imports: impl Iterator<Item = &'a str>) {
+    let bodies = compat::compatibility_bodies();
     for name in imports {
         verifier::insist(307, !OF_NDIS_5.contains(&name), || {
             format!("{image} imports {name}, which is of NDIS 5 (0x7C/15)")
@@ -51,7 +52,7 @@ pub(crate) fn judge<'a>(image: &str, imports: impl Iterator<Item = &'a str>) {
         if FROWNED_UPON.contains(&name) {
             verifier::advice(307, format!("{image} imports {name}: prefer what NDIS has"));
         }
-        if compat::is_compatibility_body(name) {
+        if bodies.contains(&name) {
             verifier::advice(
                 307,
                 format!("{image} imports {name}, which the headers of NDIS 6 make a macro"),

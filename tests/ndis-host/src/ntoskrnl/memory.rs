@@ -23,9 +23,9 @@ pub(super) fn exports() -> Table {
     }
 }
 
-/// Whether a routine leaves the host's state alone, so that drivers may call it without a gate.
-pub(crate) fn is_plain(routine: &str) -> bool {
-    exports().iter().any(|(name, _)| *name == routine)
+/// The routines that leave the host's state alone, so that drivers may call them without a gate.
+pub(crate) fn plain_routines() -> Vec<&'static str> {
+    exports().into_iter().map(|(name, _)| name).collect()
 }
 
 /// `memcpy`. Any level.

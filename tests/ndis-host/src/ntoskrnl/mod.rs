@@ -40,7 +40,7 @@ pub use debug::debug_output;
 pub use handle::open_handles;
 pub(crate) use locks::forget as forget_locks;
 pub use locks::{locks_held, locks_in};
-pub(crate) use memory::is_plain;
+pub(crate) use memory::plain_routines;
 use mm::pool;
 pub use mm::pool::caller_of;
 pub(crate) use processor::{count_of, number_of};

@@ -120,7 +120,7 @@ fn judge_refusal(error: &LoadError) {
 
 /// Rule 307: what the image asks for.
 fn judge_imports(name: &str, file: &[u8]) -> anyhow::Result<()> {
-    let imported = image::inspect(file)?.imports;
+    let imported = image::imports(file)?;
     let names = imported
         .iter()
         .filter_map(|import| import.split('!').nth(1));
@@ -198,8 +198,9 @@ fn imports() -> Vec<Import> {
         name,
         address: std::ptr::with_exposed_provenance(address),
     });
+    let plain = ntoskrnl::plain_routines();
     let gated = |import: Import| {
-        if ntoskrnl::is_plain(import.name) {
+        if plain.contains(&import.name) {
             return import;
         }
         let gate = sched::gate(import.address.expose_provenance());

@@ -39,17 +39,23 @@ pub struct Key {
 
 /// A name, compared without case.
 #[derive(Clone, Debug, Eq)]
-struct Name(String);
+struct Name {
+    spelling: String,
+    folded: String,
+}
 
 impl Name {
-    fn folded(&self) -> impl Iterator<Item = char> {
-        self.0.chars().flat_map(char::to_uppercase)
+    fn new(spelling: &str) -> Self {
+        Self {
+            spelling: spelling.to_owned(),
+            folded: spelling.to_uppercase(),
+        }
     }
 }
 
 impl PartialEq for Name {
     fn eq(&self, other: &Self) -> bool {
-        self.folded().eq(other.folded())
+        self.folded == other.folded
     }
 }
 
@@ -61,7 +67,7 @@ impl PartialOrd for Name {
 
 impl Ord for Name {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.folded().cmp(other.folded())
+        self.folded.cmp(&other.folded)
     }
 }
 
@@ -69,7 +75,7 @@ impl Ord for Name {
 fn parts(path: &str) -> impl Iterator<Item = Name> {
     path.split('\\')
         .filter(|part| !part.is_empty())
-        .map(|part| Name(part.to_owned()))
+        .map(Name::new)
 }
 
 impl Registry {
@@ -96,7 +102,7 @@ impl Registry {
     /// Deletes the key at `path` with everything below it; false when it is not there.
     pub fn delete(&mut self, path: &str) -> bool {
         let (parent, name) = path.rsplit_once('\\').unwrap_or(("", path));
-        let name = Name(name.to_owned());
+        let name = Name::new(name);
         self.key_mut(parent)
             .is_some_and(|parent| parent.keys.remove(&name).is_some())
     }
@@ -123,29 +129,31 @@ impl Key {
 
     /// A value.
     pub fn value(&self, name: &str) -> Option<&Value> {
-        self.values.get(&Name(name.to_owned()))
+        self.values.get(&Name::new(name))
     }
 
     /// Sets a value.
     pub fn set(&mut self, name: &str, value: Value) {
-        self.values.insert(Name(name.to_owned()), value);
+        self.values.insert(Name::new(name), value);
     }
 
     /// Removes a value; false when it is not there.
     pub fn remove(&mut self, name: &str) -> bool {
-        self.values.remove(&Name(name.to_owned())).is_some()
+        self.values.remove(&Name::new(name)).is_some()
     }
 
     /// The keys right below this one, by name.
     pub fn subkeys(&self) -> impl Iterator<Item = (&str, &Self)> {
-        self.keys.iter().map(|(name, key)| (name.0.as_str(), key))
+        self.keys
+            .iter()
+            .map(|(name, key)| (name.spelling.as_str(), key))
     }
 
     /// The values of this key, by name.
     pub fn values(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.values
             .iter()
-            .map(|(name, value)| (name.0.as_str(), value))
+            .map(|(name, value)| (name.spelling.as_str(), value))
     }
 }
 

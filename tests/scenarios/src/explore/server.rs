@@ -230,16 +230,15 @@ fn process_handle(pid: libc::pid_t) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Sets the heap up for runs, of whose threads one works at a time: they share one arena, which
-/// grows in large steps and gives nothing back.
+/// Sets the heap up for runs, of whose threads one works at a time: they share one arena. Large
+/// buffers are mapped, so that a run pays for the pages of them that it uses.
 fn prepare_heap() {
-    const STEP: libc::c_int = 4 << 20;
-    const NEVER: libc::c_int = libc::c_int::MAX;
+    const LARGE: libc::c_int = 32 << 10;
     // SAFETY: the calls take numbers; one that is refused costs time and nothing else.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1);
-        libc::mallopt(libc::M_TOP_PAD, STEP);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, NEVER);
+        libc::mallopt(libc::M_TOP_PAD, 0);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
     }
 }
 
