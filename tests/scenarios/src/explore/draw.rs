@@ -33,7 +33,7 @@ mod tests {
 
     #[test]
     fn a_seed_always_draws_the_same_case_and_all_are_drawn() {
-        let drawn = || (0..5_000).map(|seed| Run::of(seed, None).case);
+        let drawn = || (0..20_000).map(|seed| Run::of(seed, None).case);
         assert!(drawn().eq(drawn()));
         let different: BTreeSet<_> = drawn().collect();
         // One takes too long to be drawn.
