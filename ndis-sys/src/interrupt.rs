@@ -75,6 +75,9 @@ pub struct NDIS_RECEIVE_THROTTLE_PARAMETERS {
     pub MoreNblsPending: u32,
 }
 
+/// `MaxNblsToIndicate` of a DPC that may indicate all it has; `MoreNblsPending` stays 0 then.
+pub const NDIS_INDICATE_ALL_NBLS: u32 = 0xffff_ffff;
+
 /// Line-based interrupt. Called at DIRQL, holding the interrupt's lock; returns whether the adapter
 /// interrupted, asks for its DPC in `queue_default_interrupt_dpc`.
 pub type MINIPORT_ISR = unsafe extern "efiapi" fn(

@@ -3,16 +3,13 @@
 use core::ptr::NonNull;
 
 use ndis::chain::{Chain, ToComplete};
-use ndis::irql::raised;
+use ndis::irql::{Dispatch, raised};
 use ndis_sys as sys;
 use vioprot::announce::Address;
 use vioprot::{Filters, Reason, Upper};
 
 use crate::adapter::Adapter;
-
-/// One look at the standby's ring delivers all: what it leaves would wait for an interrupt that is
-/// switched off.
-const POLL_BUDGET: u32 = u32::MAX;
+use crate::interrupt;
 
 impl Upper for Adapter {
     fn miniport(&self) -> sys::NDIS_HANDLE {
@@ -33,8 +30,17 @@ impl Upper for Adapter {
     }
 
     fn poll_standby(&self) {
+        let Some(device) = self.usable_device() else {
+            return;
+        };
+        let poll = |at: Dispatch<'_>| {
+            // All that waits now fits; what comes meanwhile needs no hurry.
+            if self.receive.drain(self, self.receive.buffers, at) {
+                interrupt::receive_again(self, device, at);
+            }
+        };
         // SAFETY: as above.
-        unsafe { raised(|at| self.receive.drain(self, POLL_BUDGET, at)) };
+        unsafe { raised(poll) };
     }
 
     fn complete_sends(&self, sends: Chain<ToComplete>) {

@@ -49,6 +49,8 @@ pub(crate) struct Receive {
     turns: Turns,
     features: Features,
     max_frame: usize,
+    /// How many buffers it has.
+    pub(crate) buffers: u32,
     /// With fewer buffers at the device than this, lists are only shown.
     low: usize,
     pub(crate) pool: NblPool,
@@ -82,6 +84,7 @@ impl Receive {
             memory,
             buffers,
         } = parts;
+        let count = u32::try_from(buffers.len()).unwrap_or(u32::MAX);
         let low = buffers.len() / 8;
         for buffer in buffers {
             // A queue with no place left leaves the rest unused.
@@ -93,6 +96,7 @@ impl Receive {
             turns: Turns::new(),
             features,
             max_frame,
+            buffers: count,
             low,
             pool,
             _memory: memory,

@@ -77,6 +77,7 @@ pub(crate) mod work_items;
 
 pub use adapter::AdapterState;
 pub use bindings::BindingState;
+pub use call::limit_dpcs;
 pub use event_log::{LogEntry, event_log};
 pub use export_table::exports;
 pub use interfaces::providers::{query as query_interface, set as set_interface};

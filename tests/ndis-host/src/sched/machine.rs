@@ -12,6 +12,8 @@ use super::processor_block::ProcessorBlock;
 use super::world::World;
 use super::{DISPATCH_LEVEL, DpcId, Irql, Mode, PASSIVE_LEVEL, Settings};
 
+/// Longest time of a CPU's own in which it runs nothing but DPCs (table of rule 308).
+const DPCS_LIMIT_NS: u64 = 1_000_000_000;
 /// The first context: the caller of [`super::start`].
 pub(super) const FIRST: ContextId = 1;
 
@@ -117,6 +119,8 @@ pub(super) struct Cpu {
     pub(super) dpcs: VecDeque<Dpc>,
     /// Virtual time that its code has taken, ns: steps and busy waits.
     pub(super) code_ns: u64,
+    /// While DPCs run on it: the `code_ns` by which its threads must have got on.
+    pub(super) dpc_deadline_ns: Option<u64>,
 }
 
 /// An interrupt that waits.
@@ -145,7 +149,20 @@ impl Cpu {
             interrupts: VecDeque::new(),
             dpcs: VecDeque::new(),
             code_ns: 0,
+            dpc_deadline_ns: None,
         }
+    }
+
+    /// Begins to run DPCs, or ends.
+    pub(super) fn run_dpcs(&mut self, begins: bool) {
+        self.dpc_deadline_ns = begins.then(|| self.code_ns + DPCS_LIMIT_NS);
+    }
+
+    /// Whether DPCs have kept its threads waiting for too long.
+    #[inline]
+    pub(super) fn is_starved(&self) -> bool {
+        self.dpc_deadline_ns
+            .is_some_and(|deadline| deadline < self.code_ns)
     }
 
     /// Whether something waits that may interrupt code at the current level.

@@ -285,6 +285,11 @@ pub fn remove_dpc(dpc: DpcId) -> bool {
     removed.is_some()
 }
 
+/// Virtual time that passes at a point, ns.
+pub fn step_ns() -> u64 {
+    core(|core| core.settings.step_ns)
+}
+
 /// Whether a DPC waits or runs.
 pub fn is_dpc_active(dpc: DpcId) -> bool {
     core(|core| core.queued_dpcs.contains(&dpc) || core.running_dpcs.contains(&dpc))

@@ -12,6 +12,7 @@ struct Due {
     events: bool,
     work: bool,
     switch: bool,
+    starved: bool,
 }
 
 /// Scheduling point: time passes, events and interrupts happen, the baton may move.
@@ -40,8 +41,9 @@ impl Core {
             switch: self
                 .choices
                 .switch(self.current, self.settings.switch_one_in),
+            starved: self.cpus[self.cpu].is_starved(),
         };
-        (due.events | due.work | due.switch).then_some(due)
+        (due.events | due.work | due.switch | due.starved).then_some(due)
     }
 }
 
@@ -64,10 +66,18 @@ impl Core {
 }
 
 fn act(due: Due) {
+    if due.starved {
+        let cpu = core(|core| core.cpu);
+        verifier::fatal(
+            308,
+            format!("CPU {cpu} has run nothing but DPCs for a second (0x133/1)"),
+        );
+    }
     if due.events {
         run_due_events();
     }
     deliver();
+    stay_on_own_cpu();
     if due.switch {
         if let Some(place) = core(|core| core.told_place(true)) {
             choices::tell("the baton moves", &place);
@@ -130,25 +140,34 @@ enum Work {
     Dpc(super::machine::Dpc),
 }
 
-/// Runs, on the caller's stack, the interrupts and DPCs of this CPU that its level admits.
+/// Runs, on the caller's stack, the interrupts and DPCs of this CPU that its level admits. A DPC
+/// that queues itself over and over takes no more of the stack than one.
 pub(super) fn deliver() {
+    let mut runs_dpcs = false;
     while let Some(work) = core(Core::take_work) {
         match work {
             Work::Interrupt(interrupt) => {
-                call_at(
+                enter_at(
                     interrupt.level,
                     "an interrupt service routine",
                     interrupt.isr,
                 );
             }
             Work::Dpc(dpc) => {
+                if !runs_dpcs {
+                    runs_dpcs = true;
+                    core(|core| core.this_cpu().run_dpcs(true));
+                }
                 // It has ended before the level falls and lets the next one in.
-                call_at(DISPATCH_LEVEL, "a DPC routine", || {
+                enter_at(DISPATCH_LEVEL, "a DPC routine", || {
                     (dpc.body)();
                     core(|core| core.forget_running(dpc.id));
                 });
             }
         }
+    }
+    if runs_dpcs {
+        core(|core| core.this_cpu().run_dpcs(false));
     }
 }
 
@@ -231,6 +250,14 @@ pub fn lower(to: Irql) {
 /// (rule 79); a body that returns at another level is a fatal breach of rule 80.
 pub fn call_at<R>(level: Irql, what: &str, body: impl FnOnce() -> R) -> R {
     let before = core(|core| core.this_cpu().level);
+    let result = enter_at(level, what, body);
+    settle(before);
+    result
+}
+
+/// As [`call_at`], but what waited for the old level to come back waits on.
+fn enter_at<R>(level: Irql, what: &str, body: impl FnOnce() -> R) -> R {
+    let before = core(|core| core.this_cpu().level);
     if level < before.irql {
         let from = before.irql;
         verifier::fatal(
@@ -250,7 +277,7 @@ pub fn call_at<R>(level: Irql, what: &str, body: impl FnOnce() -> R) -> R {
             format!("{what} was entered at level {level} and returned at {now}"),
         );
     }
-    settle(before);
+    core(|core| core.this_cpu().level = before);
     result
 }
 
@@ -264,7 +291,15 @@ fn settle(level: Level) {
         baton::assert_cells_closed();
         deliver();
     }
-    if level.irql < DISPATCH_LEVEL && core(|core| core.quiet == 0 && core.is_misplaced()) {
+    stay_on_own_cpu();
+}
+
+/// Moves to a CPU that the thread may use, if its level allows that.
+fn stay_on_own_cpu() {
+    let moves = core(|core| {
+        core.quiet == 0 && core.this_cpu().level.irql < DISPATCH_LEVEL && core.is_misplaced()
+    });
+    if moves {
         block::move_to_own_cpu();
     }
 }

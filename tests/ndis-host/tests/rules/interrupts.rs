@@ -6,8 +6,8 @@ use ndis_host::ndis::interrupts::disturb::{self, Disturbances};
 use ndis_host::ndis::native::AdapterHandle;
 use ndis_host::{pnp, sched, verifier};
 use ndis_sys::{
-    NDIS_CONNECT_LINE_BASED, NDIS_CONNECT_MESSAGE_BASED, NDIS_STATUS_INVALID_PARAMETER,
-    NDIS_STATUS_SUCCESS,
+    NDIS_CONNECT_LINE_BASED, NDIS_CONNECT_MESSAGE_BASED, NDIS_INDICATE_ALL_NBLS,
+    NDIS_STATUS_INVALID_PARAMETER, NDIS_STATUS_SUCCESS,
 };
 
 use crate::native::hardware::{self, Plan, Step, calls};
@@ -27,6 +27,47 @@ fn counting(messages: Option<usize>) -> Plan {
 
 fn dpcs() -> u32 {
     DPCS.load(Ordering::Relaxed)
+}
+
+#[test]
+fn r138_breaks_when_a_dpc_that_may_indicate_all_leaves_some() {
+    breaks!(138, || hardware::live(
+        Plan {
+            throttled: |limit| limit.MoreNblsPending = 1,
+            ..Plan::default()
+        },
+        |_| {
+            interrupt_often();
+        }
+    ));
+}
+
+#[test]
+fn r138_holds_when_a_throttled_dpc_is_called_again() {
+    holds!(|| hardware::live(
+        Plan {
+            throttled: |limit| {
+                let throttled = limit.MaxNblsToIndicate != NDIS_INDICATE_ALL_NBLS;
+                limit.MoreNblsPending = u32::from(throttled);
+                DPCS.fetch_add(1, Ordering::Relaxed);
+            },
+            ..Plan::default()
+        },
+        |_| {
+            let calls = interrupt_often();
+            hardware::wait("DPCs without an interrupt", || dpcs() > calls);
+        }
+    ));
+}
+
+/// Interrupts so often that some DPCs are throttled and some are not; says how often.
+fn interrupt_often() -> u32 {
+    const TIMES: u32 = 40;
+    for _ in 0..TIMES {
+        hardware::card().interrupt(0);
+        sched::sleep(100_000);
+    }
+    TIMES
 }
 
 #[test]
@@ -201,6 +242,42 @@ fn r201_advises_a_driver_whose_dpc_takes_long() {
             sched::sleep(20_000_000);
             let advice = verifier::report().advice;
             assert!(advice.iter().any(|advice| advice.rule == 201), "{advice:?}");
+        }
+    ));
+}
+
+#[test]
+fn r308_breaks_when_a_dpc_queues_itself_for_ever() {
+    breaks!(308, || hardware::live(
+        Plan {
+            in_dpc: |hardware| {
+                sched::spend(1_000_000);
+                // An interrupt may come before the driver has its handle.
+                if !hardware.interrupt_handle().is_null() {
+                    calls::queue_dpc(hardware, 0, 1);
+                }
+            },
+            ..Plan::default()
+        },
+        |_| {
+            calls::queue_dpc(&hardware::hardware(), 0, 1);
+            sched::sleep(3 * verifier::SECOND_NS);
+        }
+    ));
+}
+
+#[test]
+fn r308_breaks_when_a_dpc_never_returns() {
+    breaks!(308, || hardware::live(
+        Plan {
+            in_dpc: |_| loop {
+                sched::spend(100_000);
+            },
+            ..Plan::default()
+        },
+        |_| {
+            hardware::card().interrupt(0);
+            sched::sleep(3 * verifier::SECOND_NS);
         }
     ));
 }

@@ -72,6 +72,7 @@ use Share::{Never, Often, Seldom, Sometimes};
 const CASES: &[Case] = &[
     world("boot", Seldom, adapter::boot),
     world("pause_storm", Seldom, adapter::pause_storm),
+    world("flood", Sometimes, adapter::flood),
     world("disable_enable", Sometimes, adapter::disable_enable),
     world("adapter_surprise", Often, adapter::adapter_surprise),
     world("keyword_out_of_range", Often, adapter::keyword_out_of_range),

@@ -56,6 +56,7 @@ const ROWS: &[Row] = &[
     row("complete_pause_twice", "pause_storm", Sometimes, Rules(&[55])),
     row("complete_twice", "boot", Always, Rules(&[114])),
     row("count_virtio_only", "cycle", Always, Says("the statistics count")),
+    row("drain_without_end", "flood", Sometimes, Rules(&[308])),
     row("forget_doorbell", "boot", Always, Rules(&[116])),
     row("forget_source_handle", "boot", Always, Rules(&[130])),
     row("forget_vf_filter", "cycle", Always, Says("the VF to take over")),

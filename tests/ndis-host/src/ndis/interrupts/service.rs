@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 
-use ndis_sys::{BOOLEAN, FALSE, NDIS_RECEIVE_THROTTLE_PARAMETERS, Zeroed};
+use ndis_sys::{BOOLEAN, FALSE, NDIS_INDICATE_ALL_NBLS, NDIS_RECEIVE_THROTTLE_PARAMETERS, Zeroed};
 
 use super::{Interrupt, Source, disturb};
 use crate::ndis::call::{self, Callback, callback};
@@ -10,12 +10,12 @@ use crate::ndis::dpc;
 use crate::sched::{self, DIRQL, DpcId};
 use crate::verifier;
 
-/// NDIS_INDICATE_ALL_NBLS: a DPC may indicate as much as it has.
-const INDICATE_ALL: u32 = u32::MAX;
 /// A DPC that takes longer holds up its CPU (table of rule 308).
 const LONG_DPC_NS: u64 = 1_000_000;
 /// Calls of a service routine in a row that leave the line asserted: the CPU gets to nothing else.
 const STORM: u32 = 64;
+/// Longest time for which NDIS leaves the CPU to its threads between two DPCs of a throttled drain.
+const THROTTLE_NS: u64 = 20_000;
 /// Latest time at which a neighbour on the line interrupts after the device did.
 const NEIGHBOUR_NS: u64 = 50_000;
 
@@ -219,7 +219,7 @@ impl Interrupt {
         let limit = if sched::chance(4) {
             1 + sched::random_below(8) as u32
         } else {
-            INDICATE_ALL
+            NDIS_INDICATE_ALL_NBLS
         };
         let mut throttle = NDIS_RECEIVE_THROTTLE_PARAMETERS::zeroed();
         throttle.MaxNblsToIndicate = limit;
@@ -233,9 +233,27 @@ impl Interrupt {
             verifier::advice(201, format!("the DPC of message {message} took {took} ns"));
         }
         self.state.with(|state| state.running -= 1);
-        if throttle.MoreNblsPending != 0 {
-            self.queue(cpu, message, context);
+        let more = throttle.MoreNblsPending != 0;
+        verifier::require(138, !more || limit != NDIS_INDICATE_ALL_NBLS, || {
+            format!("the DPC of message {message} leaves NBLs that it was free to indicate")
+        });
+        if more {
+            self.queue_throttled(cpu, message, context);
         }
+    }
+
+    /// Queues the DPC that goes on where a throttled one stopped: NDIS throttles so that threads get
+    /// the CPU in between, but does not say for how long.
+    fn queue_throttled(&'static self, cpu: usize, message: u32, context: usize) {
+        if !sched::chance(4) {
+            self.queue(cpu, message, context);
+            return;
+        }
+        sched::after(sched::random_below(THROTTLE_NS), move || {
+            if self.is_connected() {
+                self.queue(cpu, message, context);
+            }
+        });
     }
 
     fn call_dpc(

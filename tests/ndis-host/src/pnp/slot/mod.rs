@@ -173,12 +173,13 @@ impl Slot {
         self.state.with(|state| state.asleep || state.unplugged)
     }
 
-    /// Takes the function out; what is read from then on is all ones.
+    /// Takes the function out; what is read from then on is all ones, and its pin drives nothing.
     pub(super) fn unplug(&'static self) {
         self.state.with(|state| state.unplugged = true);
         self.registers.unplugged();
         let function = self.function.with(Option::take);
         drop(function);
+        self.line_changed(false);
     }
 
     /// Switches decoding and bus mastering on or off, as the bus driver does at start and when

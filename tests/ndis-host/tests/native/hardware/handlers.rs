@@ -160,18 +160,22 @@ pub(super) unsafe extern "efiapi" fn message_interrupt(
 pub(super) unsafe extern "efiapi" fn line_dpc(
     _context: NDIS_HANDLE,
     _dpc_context: *mut c_void,
-    _throttle: *mut c_void,
+    throttle: *mut c_void,
     _reserved: *mut c_void,
 ) {
     (plan().in_dpc)(&hardware());
+    // SAFETY: NDIS passes its own parameters, which nobody else uses meanwhile.
+    (plan().throttled)(unsafe { &mut *throttle.cast() });
 }
 
 pub(super) unsafe extern "efiapi" fn message_dpc(
     _context: NDIS_HANDLE,
     _message: u32,
     _dpc_context: *mut c_void,
-    _throttle: *mut c_void,
+    throttle: *mut c_void,
     _reserved: *mut c_void,
 ) {
     (plan().in_dpc)(&hardware());
+    // SAFETY: NDIS passes its own parameters, which nobody else uses meanwhile.
+    (plan().throttled)(unsafe { &mut *throttle.cast() });
 }

@@ -16,7 +16,7 @@ use ndis_sys::{
     NDIS_HANDLE, NDIS_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES,
     NDIS_MINIPORT_ADAPTER_REGISTRATION_ATTRIBUTES, NDIS_MINIPORT_DRIVER_CHARACTERISTICS,
     NDIS_MINIPORT_INIT_PARAMETERS, NDIS_MINIPORT_INTERRUPT_CHARACTERISTICS,
-    NDIS_SG_DMA_DESCRIPTION, NDIS_STATUS,
+    NDIS_RECEIVE_THROTTLE_PARAMETERS, NDIS_SG_DMA_DESCRIPTION, NDIS_STATUS,
 };
 
 use card::Card;
@@ -68,6 +68,8 @@ pub(crate) struct Plan {
     pub(crate) halting: fn(&Hardware),
     /// Called in the DPC.
     pub(crate) in_dpc: fn(&Hardware),
+    /// What its DPC makes of the receive throttle.
+    pub(crate) throttled: fn(&mut NDIS_RECEIVE_THROTTLE_PARAMETERS),
     /// What the service routine answers: whether it is the card's, and whether it wants a DPC.
     pub(crate) answer: fn(bool) -> (bool, bool),
     /// Called when SetOptions runs.
@@ -101,6 +103,7 @@ impl Default for Plan {
             init_parameters: |_| (),
             halting: |_| (),
             in_dpc: |_| (),
+            throttled: |_| (),
             answer: |own| (own, own),
             set_options: None,
             messages: None,
