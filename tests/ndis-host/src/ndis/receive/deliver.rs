@@ -19,8 +19,20 @@ struct Indicated {
     destination: Mac,
 }
 
+/// Bindings that an indication goes to. None of them comes to rest before it is through, though
+/// nothing may be out at one of them for a moment: between two parts, or while another one is shown.
+struct Receivers(Vec<(&'static Binding, Wanted)>);
+
+impl Drop for Receivers {
+    fn drop(&mut self) {
+        for (binding, _) in &self.0 {
+            binding.state.with(|state| state.in_callback -= 1);
+        }
+    }
+}
+
 /// The bindings in an order of the seed's choice, each with what it wants.
-fn receivers(adapter: &'static Adapter, arrival: Arrival) -> Vec<(&'static Binding, Wanted)> {
+fn receivers(adapter: &'static Adapter, arrival: Arrival) -> Receivers {
     let flows = |binding: &&'static Binding| {
         let open = matches!(
             binding.phase(),
@@ -32,13 +44,19 @@ fn receivers(adapter: &'static Adapter, arrival: Arrival) -> Vec<(&'static Bindi
         .bindings()
         .into_iter()
         .filter(flows)
-        .map(|binding| (binding, binding.state.with(|state| state.wanted())))
+        .map(|binding| {
+            let wanted = binding.state.with(|state| {
+                state.in_callback += 1;
+                state.wanted()
+            });
+            (binding, wanted)
+        })
         .collect();
     if receivers.len() > 1 {
         let by = sched::random_below(receivers.len() as u64) as usize;
         receivers.rotate_left(by);
     }
-    receivers
+    Receivers(receivers)
 }
 
 fn with_destinations(nbls: &[*mut NET_BUFFER_LIST]) -> Vec<Indicated> {
@@ -54,7 +72,7 @@ fn with_destinations(nbls: &[*mut NET_BUFFER_LIST]) -> Vec<Indicated> {
 pub(super) fn show(adapter: &'static Adapter, arrival: Arrival, nbls: &[*mut NET_BUFFER_LIST]) {
     let own = filter::own_address(adapter);
     let indicated = with_destinations(nbls);
-    for (binding, wanted) in receivers(adapter, arrival) {
+    for (binding, wanted) in &receivers(adapter, arrival).0 {
         let passing = indicated
             .iter()
             .filter(|i| wanted.passes(i.destination, own, false));
@@ -76,11 +94,12 @@ pub(super) fn lend(adapter: &'static Adapter, arrival: Arrival, nbls: Nbls) {
     let receivers = receivers(adapter, arrival);
     let keeper = |indicated: &Indicated| {
         receivers
+            .0
             .iter()
             .rposition(|(_, wanted)| wanted.passes(indicated.destination, own, false))
     };
     let keepers: Vec<_> = indicated.iter().map(keeper).collect();
-    for (index, (binding, wanted)) in receivers.iter().enumerate() {
+    for (index, (binding, wanted)) in receivers.0.iter().enumerate() {
         let (mut shown, mut kept) = (Vec::new(), Vec::new());
         for (indicated, keeper) in indicated.iter().zip(&keepers) {
             let wants = || wanted.passes(indicated.destination, own, false);
@@ -141,7 +160,6 @@ fn call_receive(
     extra: u32,
 ) {
     let count = part.len() as u32;
-    binding.state.with(|state| state.in_callback += 1);
     callback(Callback::Receive, binding.handle, || {
         let flags = arrival.flags | extra | call::dispatch_flag();
         binding
@@ -149,5 +167,4 @@ fn call_receive(
             .protocol
             .receive(binding.context, part[0], arrival.port, count, flags);
     });
-    binding.state.with(|state| state.in_callback -= 1);
 }
