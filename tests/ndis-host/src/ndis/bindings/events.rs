@@ -176,10 +176,16 @@ impl Binding {
         });
         self.state.with(|state| state.pause_answered = true);
         RECEIVES.drain(self.adapter);
-        let at_rest = || self.is_quiet() && RECEIVES.is_idle(self.adapter);
-        sched::wait("the end of a binding's traffic", at_rest, None);
+        // What comes to a binding that is pausing goes up, so it is Paused in the moment of its rest.
+        let pause = || {
+            let rests = self.is_quiet() && RECEIVES.is_idle(self.adapter);
+            if rests {
+                self.set_phase(BindingState::Paused);
+            }
+            rests
+        };
+        sched::wait("the end of a binding's traffic", pause, None);
         drop(watchdog);
-        self.set_phase(BindingState::Paused);
     }
 
     /// An event that no protocol knows: it is answered with SUCCESS (rule 248).
