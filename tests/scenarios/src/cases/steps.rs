@@ -111,6 +111,13 @@ pub(super) fn expect_link_stayed(world: &World) -> Result<()> {
 
 /// The adapter's statistics count what TCP/IP sent, whichever path it took, and little else.
 pub(super) fn expect_statistics(world: &World) -> Result<()> {
+    // The driver counts a send before TCP/IP has it back.
+    let tcpip = world.tcpip.clone();
+    world.wait_for("all sends to come back", SECOND_NS, move || {
+        let counters = tcpip.counters();
+        let failed: u64 = counters.frames_failed.values().sum();
+        counters.frames_sent == counters.frames_completed + failed
+    })?;
     let mut buffer = [0u8; size_of::<NDIS_STATISTICS_INFO>()];
     let length = world
         .tcpip
