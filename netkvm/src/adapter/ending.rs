@@ -49,6 +49,7 @@ impl Adapter {
 
     /// Resets the device, or cuts it off from memory when it doesn't answer.
     fn reset_device(&self, at: &Passive<'_>) -> Quiesced {
+        self.doorbells.close_and_wait(at);
         let stall = || ndis::time::sleep_us(RESET_STALL_US, at);
         let answer = self
             .device

@@ -12,7 +12,7 @@ use ndis::dma::{BusMaster, SharedMemory};
 use ndis::irql::{Dispatch, raised};
 use ndis::later::Later;
 use ndis::lock::SpinLock;
-use ndis::rundown::Rundown;
+use ndis::rundown::{Gate, Rundown};
 use ndis::shared::Shared;
 use ndis::timer::Timer;
 use ndis::work::Work;
@@ -81,6 +81,9 @@ pub(crate) struct Adapter {
     pub(crate) mtu: u32,
     /// Open while the adapter runs; sends and receives that are under way hold references.
     pub(crate) data_path: Rundown,
+    /// Open while the device runs; whoever rings one of its doorbells holds a reference: a device
+    /// that was reset must not be notified (virtio 1.2, 3.1.1).
+    pub(crate) doorbells: Gate,
     /// The device can't be used: broken, or removed.
     pub(crate) dead: AtomicBool,
     /// It was removed by surprise: its registers must not be touched.
@@ -330,14 +333,19 @@ impl Adapter {
         if cfg!(mutant = "forget_doorbell") {
             return;
         }
-        if let Some(device) = self.usable_device() {
-            device.live.notify(device.transmit_doorbell);
-        }
+        self.ring(|device| device.transmit_doorbell);
     }
 
     pub(crate) fn ring_receive(&self) {
-        if let Some(device) = self.usable_device() {
-            device.live.notify(device.receive_doorbell);
+        self.ring(|device| device.receive_doorbell);
+    }
+
+    fn ring(&self, doorbell: impl FnOnce(&Device) -> Doorbell) {
+        if self.doorbells.take(1).is_ok() {
+            if let Some(device) = self.usable_device() {
+                device.live.notify(doorbell(device));
+            }
+            self.doorbells.give(1);
         }
     }
 

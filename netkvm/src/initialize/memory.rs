@@ -10,7 +10,7 @@ use ndis::later::Later;
 use ndis::lock::SpinLock;
 use ndis::memory::{try_push, try_vec};
 use ndis::pool::NblPool;
-use ndis::rundown::Rundown;
+use ndis::rundown::{Gate, Rundown};
 use ndis_sys as sys;
 use sys::NDIS_HANDLE;
 use vioprot::announce::Address;
@@ -127,7 +127,8 @@ pub(super) unsafe fn make(
     };
     // Made before the adapter is put together: a literal that fails half-way drops what it has in
     // the wrong order.
-    let (data_path, statistics) = (Rundown::try_new()?, Statistics::try_new()?);
+    let (data_path, doorbells) = (Rundown::try_new()?, Gate::try_new()?);
+    let statistics = Statistics::try_new()?;
     let adapter = Adapter {
         pair: Later::empty(),
         grace: Later::empty(),
@@ -144,6 +145,7 @@ pub(super) unsafe fn make(
         mac: settings.mac.unwrap_or(permanent_mac),
         mtu: plan.mtu,
         data_path,
+        doorbells,
         dead: AtomicBool::new(false),
         gone: AtomicBool::new(false),
         filters: SpinLock::new(Filters {

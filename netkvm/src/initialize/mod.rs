@@ -209,6 +209,8 @@ impl Undo<'_, '_> {
         // SAFETY: the adapter has its final address; `tear_down` stops each before the drop, and
         // each field is filled once.
         unsafe {
+            this.doorbells.initialize();
+            this.doorbells.open();
             let grace = Timer::try_new(this.handle, this, |it, _| it.link.grace_over(it))?;
             this.grace.fill(grace);
             this.recovery
