@@ -8,7 +8,7 @@ use super::steps::{
     LONG, PATIENCE_NS, expect_no_events, expect_statistics, expect_undisturbed, linger,
     start_on_vf, start_on_vf_with,
 };
-use crate::world::{AdapterOptions, SECOND_NS, VfPlug, World};
+use crate::world::{AdapterOptions, MILLISECOND_NS, SECOND_NS, VfPlug, World};
 
 /// Boot, traffic over the VF, failover to virtio, traffic, the VF back, traffic, unload.
 pub(super) fn cycle(world: &mut World) -> Result<()> {
@@ -17,6 +17,8 @@ pub(super) fn cycle(world: &mut World) -> Result<()> {
     let options = AdapterOptions::standby()
         .with("*ReceiveBuffers", few())
         .with("*TransmitBuffers", few());
+    // What costs most of a life is its frames; the stream has enough of them.
+    world.ping_interval_ns = MILLISECOND_NS / 2;
     start_on_vf_with(world, options)?;
     let traffic = world.start_traffic(BYTES);
     world.wait_for_bytes(traffic, BYTES, PATIENCE_NS)?;

@@ -84,6 +84,8 @@ pub struct World {
     messages: Option<usize>,
     /// VFs that were plugged so far.
     plugged: u32,
+    /// Time from one ping to the next of traffic that starts.
+    pub ping_interval_ns: u64,
     /// What the driver did to devices that are gone.
     misuses: Vec<String>,
     /// TCP/IP above the adapter.
@@ -125,6 +127,7 @@ impl World {
             primary: None,
             messages: None,
             plugged: 0,
+            ping_interval_ns: traffic::PING_INTERVAL_NS,
             misuses: Vec::new(),
             tcpip,
             tcpip_component: Some(tcpip_component),

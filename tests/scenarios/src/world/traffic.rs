@@ -17,7 +17,7 @@ use super::{MILLISECOND_NS, PEER_ADDRESS, SECOND_NS, World};
 /// The peer's ports, one for each connection.
 static NEXT_PORT: AtomicU16 = AtomicU16::new(5001);
 /// Time between two pings.
-const PING_INTERVAL_NS: u64 = 100_000;
+pub(super) const PING_INTERVAL_NS: u64 = 100_000;
 /// How long frames under way are waited for.
 const DRAIN_NS: u64 = 2 * SECOND_NS;
 
@@ -86,15 +86,17 @@ impl Traffic {
     /// Opens a connection from the guest to its peer; each end sends `bytes` of its source. Pings
     /// go beside it until [`Traffic::stop_pings`].
     pub fn start(tcpip: &TcpIp, peer: &Peer, bytes: u64, sources: [ByteSource; 2]) -> Self {
-        Self::start_uneven(tcpip, peer, [bytes, bytes], sources)
+        Self::start_uneven(tcpip, peer, [bytes, bytes], sources, PING_INTERVAL_NS)
     }
 
-    /// As [`Traffic::start`], with as many bytes for the guest to send, and for its peer.
+    /// As [`Traffic::start`], with as many bytes for the guest to send, and for its peer, and as
+    /// much time from one ping to the next.
     pub fn start_uneven(
         tcpip: &TcpIp,
         peer: &Peer,
         [up, down]: [u64; 2],
         [of_guest, of_peer]: [ByteSource; 2],
+        ping_interval_ns: u64,
     ) -> Self {
         let port = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
         let plan = |source, send, receive| StreamPlan::Exchange {
@@ -105,7 +107,7 @@ impl Traffic {
         let peer = peer.with(|stack, _| stack.listen(port, plan(of_peer, down, up)));
         let (guest, ping) = tcpip.with(|stack, now| {
             let guest = stack.connect(PEER_ADDRESS, port, plan(of_guest, up, down));
-            let pings = PingPlan::new(PEER_ADDRESS, PING_INTERVAL_NS);
+            let pings = PingPlan::new(PEER_ADDRESS, ping_interval_ns);
             (guest, stack.start_ping(pings, now))
         });
         Self { guest, peer, ping }
@@ -147,7 +149,8 @@ impl World {
     pub fn start_uneven_traffic(&self, bytes: [u64; 2]) -> Traffic {
         let source = |number| Box::new(Pattern::new(number)) as ByteSource;
         let sources = [source(self.seed * 2 + 1), source(self.seed * 2 + 2)];
-        Traffic::start_uneven(&self.tcpip, &self.peer, bytes, sources)
+        let interval_ns = self.ping_interval_ns;
+        Traffic::start_uneven(&self.tcpip, &self.peer, bytes, sources, interval_ns)
     }
 
     /// How traffic is doing.
