@@ -173,9 +173,15 @@ unsafe extern "efiapi" fn pnp_event(context: NDIS_HANDLE, event: *mut sys::NET_D
     }
 }
 
-unsafe extern "efiapi" fn shutdown(context: NDIS_HANDLE, _action: sys::NDIS_SHUTDOWN_ACTION) {
+unsafe extern "efiapi" fn shutdown(context: NDIS_HANDLE, action: sys::NDIS_SHUTDOWN_ACTION) {
     // SAFETY: an adapter context.
-    if let Some(adapter) = unsafe { adapter(context) } {
-        adapter.shut_down();
+    let Some(adapter) = (unsafe { adapter(context) }) else {
+        return;
+    };
+    if action == sys::NdisShutdownPowerOff {
+        // SAFETY: this shutdown, unlike that of a crash, comes at PASSIVE_LEVEL.
+        unsafe { at_passive(|at| adapter.shut_down(Some(&at))) };
+    } else {
+        adapter.shut_down(None);
     }
 }

@@ -14,6 +14,9 @@ use super::{Adapter, Broken};
 use crate::hardware::disable_bus_mastering;
 use crate::initialize::{RESET_STALL_US, RESET_TRIES};
 
+/// Time for doorbells that are being rung when the system powers off.
+const SHUTDOWN_WAIT_MS: u32 = 10;
+
 impl Adapter {
     /// The device broke the rules: says so once, and stops using it. IRQL <= DISPATCH_LEVEL.
     pub(crate) fn device_broke(&self, how: Broken) {
@@ -80,12 +83,17 @@ impl Adapter {
         self.link.set_carrier(self, false);
     }
 
-    /// Serves MiniportShutdownEx, at any level: the device shall do nothing more.
-    pub(crate) fn shut_down(&self) {
+    /// Serves MiniportShutdownEx: the device shall do nothing more. Without a token the level may be
+    /// any, up to HIGH_LEVEL, and nobody else runs: the system crashes.
+    pub(crate) fn shut_down(&self, at: Option<&Passive<'_>>) {
         if !self.dead.swap(true, Ordering::AcqRel)
             && let Some(device) = self.device.get()
         {
-            // One write; nothing may be waited for here.
+            if let Some(at) = at {
+                self.doorbells.close();
+                self.doorbells.wait_at_most(SHUTDOWN_WAIT_MS, at);
+            }
+            // One write, and no waiting for what becomes of it.
             let _ = device.live.reset(1, || {});
         }
     }
