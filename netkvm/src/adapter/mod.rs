@@ -35,6 +35,9 @@ pub(crate) use failover::PairOrNone;
 /// Protocol addresses that are remembered for announcements.
 pub(crate) const MAX_ADDRESSES: usize = 16;
 
+/// What a doorbell tells of its queue: nothing, since `NOTIFICATION_DATA` is not negotiated.
+const NO_PROGRESS: u16 = 0;
+
 /// How a device broke the rules: the first number of the event log's entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -331,13 +334,13 @@ impl Adapter {
             return;
         }
         if let Some(device) = self.usable_device() {
-            device.live.notify(device.transmit_doorbell);
+            device.live.notify(device.transmit_doorbell, NO_PROGRESS);
         }
     }
 
     pub(crate) fn ring_receive(&self) {
         if let Some(device) = self.usable_device() {
-            device.live.notify(device.receive_doorbell);
+            device.live.notify(device.receive_doorbell, NO_PROGRESS);
         }
     }
 
