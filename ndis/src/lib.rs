@@ -7,7 +7,7 @@
 //! | [`pool`] | NET_BUFFER_LISTs of our own |
 //! | [`lock`], [`event`], [`rundown`], [`shared`] | what several CPUs share |
 //! | [`timer`], [`work`] | what runs later |
-//! | [`dma`], [`mmio`] | what the device sees, and what we see of the device |
+//! | [`dma`], [`mmio`], [`ports`] | what the device sees, and what we see of the device |
 //! | [`oid`], [`config`], [`event_log`] | requests, settings, messages to the administrator |
 //! | [`memory`] | nonpaged pool, as the global allocator and as fallible boxes |
 //!
@@ -43,6 +43,7 @@ pub mod mmio;
 pub mod oid;
 pub mod percpu;
 pub mod pool;
+pub mod ports;
 mod quiesce;
 pub mod registry;
 pub mod rundown;

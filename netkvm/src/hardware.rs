@@ -2,6 +2,7 @@
 
 use ndis::Failed;
 use ndis::mmio::Bar;
+use ndis::ports::Ports;
 use ndis_sys as sys;
 use virtio_net::registers::{RegisterAddress, Registers};
 
@@ -10,10 +11,18 @@ const CONFIG_SPACE: u32 = sys::PCI_WHICHSPACE_CONFIG;
 /// Where the six base address registers are.
 const FIRST_BAR: u16 = 0x10;
 
-/// The mapped memory BARs of an adapter.
+/// What a base address register with its lowest bit set stands for (PCI 3.0, 6.2.5.1).
+const IS_PORTS: u32 = 1;
+
+/// The BARs of an adapter, as far as the system gave it their memory and ports.
 pub(crate) struct Bars {
     miniport: sys::NDIS_HANDLE,
-    bars: [Option<Bar>; 6],
+    bars: [Option<Mapped>; 6],
+}
+
+enum Mapped {
+    Memory(Bar),
+    Ports(Ports),
 }
 
 // SAFETY: the handle may be used on any CPU.
@@ -22,15 +31,15 @@ unsafe impl Send for Bars {}
 unsafe impl Sync for Bars {}
 
 impl Bars {
-    /// Maps every memory resource that one of the function's BARs names.
+    /// Maps every resource that one of the function's BARs names.
     ///
     /// # Errors
     ///
-    /// NDIS can't map one.
+    /// NDIS can't map one of memory.
     ///
     /// # Safety
     ///
-    /// As for [`Bar::map`]; `resources` are those of the adapter.
+    /// As for [`Bar::map`] and [`Ports::register`]; `resources` are those of the adapter.
     pub(crate) unsafe fn map(
         miniport: sys::NDIS_HANDLE,
         resources: &[sys::CM_PARTIAL_RESOURCE_DESCRIPTOR],
@@ -46,24 +55,22 @@ impl Bars {
             }
             let register = FIRST_BAR.saturating_add(index.saturating_mul(4));
             let low = bars.config_read32(register);
-            if low & 1 != 0 {
-                continue;
-            }
-            wide = low & 0b110 == 0b100;
-            let high = if wide {
-                bars.config_read32(register.saturating_add(4))
+            let mapped = if low & IS_PORTS != 0 {
+                // SAFETY: by contract.
+                unsafe { claim_ports(miniport, resources, low & !0b11) }
             } else {
-                0
+                wide = low & 0b110 == 0b100;
+                let high = if wide {
+                    bars.config_read32(register.saturating_add(4))
+                } else {
+                    0
+                };
+                let base = u64::from(high) << 32 | u64::from(low & !0xf);
+                // SAFETY: by contract.
+                unsafe { map_memory(miniport, resources, base)? }
             };
-            let base = u64::from(high) << 32 | u64::from(low & !0xf);
-            let Some((start, len)) = resources.iter().find_map(|resource| memory(resource, base))
-            else {
-                continue;
-            };
-            // SAFETY: by contract.
-            let bar = unsafe { Bar::map(miniport, start, len)? };
             if let Some(slot) = bars.bars.get_mut(usize::from(index)) {
-                *slot = Some(bar);
+                *slot = mapped;
             }
         }
         Ok(bars)
@@ -81,7 +88,7 @@ impl Bars {
         disable_bus_mastering(self.miniport);
     }
 
-    fn bar(&self, at: RegisterAddress) -> Option<&Bar> {
+    fn bar(&self, at: RegisterAddress) -> Option<&Mapped> {
         self.bars.get(usize::from(at.bar))?.as_ref()
     }
 
@@ -101,18 +108,91 @@ impl Bars {
     }
 }
 
-/// The memory resource that starts at `base`.
-fn memory(
-    resource: &sys::CM_PARTIAL_RESOURCE_DESCRIPTOR,
+/// Maps the memory of the BAR at `base`, unless the system gave us none.
+///
+/// # Safety
+///
+/// As for [`Bar::map`].
+unsafe fn map_memory(
+    miniport: sys::NDIS_HANDLE,
+    resources: &[sys::CM_PARTIAL_RESOURCE_DESCRIPTOR],
     base: u64,
-) -> Option<(sys::NDIS_PHYSICAL_ADDRESS, u32)> {
-    if resource.Type != sys::CmResourceTypeMemory {
-        return None;
+) -> Result<Option<Mapped>, Failed> {
+    let Some(range) = range(resources, sys::CmResourceTypeMemory, base) else {
+        return Ok(None);
+    };
+    // SAFETY: by contract.
+    let bar = unsafe { Bar::map(miniport, range.Start, range.Length)? };
+    Ok(Some(Mapped::Memory(bar)))
+}
+
+/// Claims the ports of the BAR at `base`, unless the system gave us none. What is in ports is often
+/// in memory, too, so going without them is no failure yet (virtio 1.2, 4.1.4).
+///
+/// # Safety
+///
+/// As for [`Ports::register`].
+unsafe fn claim_ports(
+    miniport: sys::NDIS_HANDLE,
+    resources: &[sys::CM_PARTIAL_RESOURCE_DESCRIPTOR],
+    base: u32,
+) -> Option<Mapped> {
+    let range = range(resources, sys::CmResourceTypePort, base.into())?;
+    // SAFETY: by contract.
+    let ports = unsafe { Ports::register(miniport, base, range.Length) };
+    ports.ok().map(Mapped::Ports)
+}
+
+/// The resource of this type, of memory or of ports, that starts at `base`.
+fn range(
+    resources: &[sys::CM_PARTIAL_RESOURCE_DESCRIPTOR],
+    kind: u8,
+    base: u64,
+) -> Option<sys::CM_RESOURCE_RANGE> {
+    resources.iter().find_map(|resource| {
+        if resource.Type != kind {
+            return None;
+        }
+        // SAFETY: memory and ports have the member that any range has.
+        let range = unsafe { resource.u.Generic };
+        let start = range.Start;
+        (start.cast_unsigned() == base).then_some(range)
+    })
+}
+
+impl Mapped {
+    fn len(&self) -> u32 {
+        match self {
+            Self::Memory(bar) => bar.len(),
+            Self::Ports(ports) => ports.len(),
+        }
     }
-    // SAFETY: a memory resource has the memory member.
-    let range = unsafe { resource.u.Memory };
-    let (start, len) = (range.Start, range.Length);
-    (start.cast_unsigned() == base).then_some((start, len))
+}
+
+macro_rules! accessors {
+    ($($read:ident $write:ident $int:ty;)*) => {
+        impl Mapped {$(
+            fn $read(&self, offset: u32) -> $int {
+                match self {
+                    Self::Memory(bar) => bar.$read(offset),
+                    Self::Ports(ports) => ports.$read(offset),
+                }
+            }
+
+            fn $write(&self, offset: u32, value: $int) {
+                match self {
+                    Self::Memory(bar) => bar.$write(offset, value),
+                    Self::Ports(ports) => ports.$write(offset, value),
+                }
+            }
+        )*}
+    };
+}
+
+accessors! {
+    read8 write8 u8;
+    read16 write16 u16;
+    read32 write32 u32;
 }
 
 impl Registers for Bars {

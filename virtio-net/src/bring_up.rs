@@ -4,13 +4,15 @@
 //! order. A step that fails tells the device (`FAILED`) and hands the transport back in
 //! [`Failed`], since the way on is always the same: reset, and perhaps begin again.
 
+mod live;
+
+pub use self::live::{Live, NotEnabled};
 use crate::config::{self, ConfigError, NetConfig};
-use crate::dma::Quiesced;
-use crate::features::{self, Features, Lacking};
+use crate::features::{self, Change, Features, Interface, Lacking};
 use crate::queue::QueueSize;
 use crate::registers::Registers;
 use crate::transport::pci::queues::{Doorbell, QueueSetup, QueueSetupError};
-use crate::transport::pci::{DeviceStatus, Health, IsrStatus, PciTransport, ResetError};
+use crate::transport::pci::{DeviceStatus, Health, PciTransport, ResetError};
 
 /// A step of the initialisation did not succeed.
 #[derive(Debug)]
@@ -51,13 +53,6 @@ pub struct Negotiated<R> {
     queues: u16,
 }
 
-/// A running device. All methods but [`stop`](Self::stop) may be called from several CPUs at once.
-#[derive(Debug)]
-pub struct Live<R> {
-    transport: PciTransport<R>,
-    features: Features,
-}
-
 impl<R: Registers> Found<R> {
     /// Resets the device and announces the driver: steps 1 to 3.
     ///
@@ -82,10 +77,12 @@ impl<R: Registers> Found<R> {
         Ok(Self(transport))
     }
 
-    /// Settles the features: steps 4 to 6.
+    /// Settles the features: steps 4 to 6. A device of the legacy interface is told them and not
+    /// asked (virtio 1.2, 3.1.2).
     ///
-    /// The driver wants what [`features::TABLE`] says; `mask` drops wishes (a bit that is not in it
-    /// is not accepted unless required). [`Features::ALL`] drops none.
+    /// The driver wants what [`features::TABLE`] says; `mask` is what it can use (a bit that is not
+    /// in it is not accepted unless required). [`features::DEFAULT`] is all that the table wants by
+    /// itself.
     ///
     /// # Errors
     ///
@@ -93,18 +90,23 @@ impl<R: Registers> Found<R> {
     pub fn negotiate(self, mask: Features) -> Result<Negotiated<R>, Failed<R>> {
         let Self(mut transport) = self;
         let offered = transport.read_offered();
-        let features = match features::negotiate(offered, mask) {
+        let chosen =
+            features::negotiate_for(transport.interface(), offered & transport.usable(), mask);
+        let features = match chosen {
             Ok(features) => features,
             Err(lacking) => return Err(fail(transport, BringUpError::Features(lacking))),
         };
 
         transport.write_accepted(features, offered);
-        transport.add_status(DeviceStatus::FEATURES_OK);
+        let asks = transport.interface() == Interface::Modern;
+        if asks {
+            transport.add_status(DeviceStatus::FEATURES_OK);
+        }
         match transport.read_health() {
             Health::Good => {}
             health => return Err(fail(transport, BringUpError::Unhealthy(health))),
         }
-        if !transport.read_status().contains(DeviceStatus::FEATURES_OK) {
+        if asks && !transport.read_status().contains(DeviceStatus::FEATURES_OK) {
             let why = BringUpError::FeaturesRefused { accepted: features };
             return Err(fail(transport, why));
         }
@@ -114,6 +116,24 @@ impl<R: Registers> Found<R> {
             queues: 0,
         })
     }
+
+    /// Settles the features of a device that was driven before, with `before`, and was reset,
+    /// resumed or moved since: no more than before is accepted, besides `more`.
+    ///
+    /// Also says what is different, on which the driver has to act before it goes on.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`negotiate`](Self::negotiate).
+    pub fn renegotiate(
+        self,
+        before: Features,
+        more: Features,
+    ) -> Result<(Negotiated<R>, Change), Failed<R>> {
+        let negotiated = self.negotiate(before | more)?;
+        let change = Change::between(before, negotiated.features);
+        Ok((negotiated, change))
+    }
 }
 
 impl<R: Registers> Negotiated<R> {
@@ -121,6 +141,14 @@ impl<R: Registers> Negotiated<R> {
     #[must_use]
     pub const fn features(&self) -> Features {
         self.features
+    }
+
+    /// Which interface the device is driven by. Queues of the legacy one are laid out by
+    /// [`LegacyLayout`](crate::transport::legacy_layout::LegacyLayout), and its packet header is
+    /// shorter without `MRG_RXBUF` (virtio 1.2, 5.1.6.1).
+    #[must_use]
+    pub const fn interface(&self) -> Interface {
+        self.transport.interface()
     }
 
     /// Reads the device configuration.
@@ -132,13 +160,28 @@ impl<R: Registers> Negotiated<R> {
         config::read(&self.transport, self.features)
     }
 
-    /// Reads the most descriptors that queue `index` may have.
+    /// Reads the most descriptors that queue `index` may have: a device that has a number which is
+    /// no power of two gets the next one below. On the legacy interface it is the one possible size.
     ///
     /// # Errors
     ///
-    /// There is no such queue, or the number is not possible for a split queue.
+    /// There is no such queue, or the number is not possible.
     pub fn max_queue_size(&mut self, index: u16) -> Result<QueueSize, QueueSetupError> {
         self.transport.max_queue_size(index)
+    }
+
+    /// Chooses how many descriptors queue `index` is to have: at most `wish`, rounded down to what
+    /// is possible; on the legacy interface what the device has.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`max_queue_size`](Self::max_queue_size).
+    pub fn choose_queue_size(
+        &mut self,
+        index: u16,
+        wish: u16,
+    ) -> Result<QueueSize, QueueSetupError> {
+        self.transport.choose_queue_size(index, wish)
     }
 
     /// Names the MSI-X vector for configuration changes; `None` for no message.
@@ -156,7 +199,7 @@ impl<R: Registers> Negotiated<R> {
     ///
     /// Says what the device refused; the queue is not enabled then.
     pub fn set_up_queue(&mut self, setup: &QueueSetup) -> Result<Doorbell, QueueSetupError> {
-        let doorbell = self.transport.set_up_queue(setup)?;
+        let doorbell = self.transport.set_up_queue(setup, self.features)?;
         self.queues = self.queues.saturating_add(1);
         Ok(doorbell)
     }
@@ -177,10 +220,7 @@ impl<R: Registers> Negotiated<R> {
         }
         transport.add_status(DeviceStatus::DRIVER_OK);
         match transport.read_health() {
-            Health::Good => Ok(Live {
-                transport,
-                features,
-            }),
+            Health::Good => Ok(Live::new(transport, features)),
             health => Err(fail(transport, BringUpError::Unhealthy(health))),
         }
     }
@@ -189,76 +229,6 @@ impl<R: Registers> Negotiated<R> {
     #[must_use]
     pub fn abandon(self) -> PciTransport<R> {
         self.transport
-    }
-}
-
-impl<R: Registers> Live<R> {
-    /// The settled features.
-    #[must_use]
-    pub const fn features(&self) -> Features {
-        self.features
-    }
-
-    /// Tells the device of new buffers. Any level.
-    #[inline]
-    pub fn notify(&self, doorbell: Doorbell) {
-        self.transport.notify(doorbell);
-    }
-
-    /// Reads and clears the interrupt status. Any level.
-    pub fn read_isr(&self) -> IsrStatus {
-        self.transport.read_isr()
-    }
-
-    /// Reads how the device is. Any level.
-    pub fn read_health(&self) -> Health {
-        self.transport.read_health()
-    }
-
-    /// Reads the device configuration again, for instance after a configuration interrupt.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be read, or breaks the specification.
-    pub fn config(&self) -> Result<NetConfig, ConfigError> {
-        config::read(&self.transport, self.features)
-    }
-
-    /// Reads the link state alone. Any level.
-    ///
-    /// # Errors
-    ///
-    /// The configuration cannot be read.
-    pub fn read_link(&self) -> Result<bool, ConfigError> {
-        config::read_link(&self.transport, self.features)
-    }
-
-    /// Resets the device while others may still hold it, as when an interrupt is not deregistered
-    /// yet. They may ring doorbells and read the status of a device that is reset: nothing comes
-    /// of it.
-    ///
-    /// `tries` and `stall` are those of [`PciTransport::reset`]; one try waits for nothing, and may
-    /// be made at any level.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`PciTransport::reset`].
-    pub fn reset(&self, tries: u32, stall: impl FnMut()) -> Result<Quiesced, ResetError> {
-        self.transport.reset(tries, stall)
-    }
-
-    /// Resets the device, after which its queues may be emptied.
-    ///
-    /// `tries` and `stall` are those of [`PciTransport::reset`]. The transport comes back in either
-    /// case: for a new [`Found`], or for another attempt.
-    pub fn stop(
-        self,
-        tries: u32,
-        stall: impl FnMut(),
-    ) -> (PciTransport<R>, Result<Quiesced, ResetError>) {
-        let Self { transport, .. } = self;
-        let outcome = transport.reset(tries, stall);
-        (transport, outcome)
     }
 }
 

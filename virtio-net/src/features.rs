@@ -1,13 +1,22 @@
 //! Feature bits: what the driver wants, in one table, and what comes of it.
 //!
-//! A row of [`TABLE`] is the only place that makes the driver accept a bit. What the rest of the
-//! driver may rely on is the result of [`negotiate`], handed out by
-//! [`Negotiated::features`](crate::bring_up::Negotiated::features).
+//! A row of [`TABLE`] is the only place that lets the driver accept a bit, and the caller's mask says
+//! which of those it can use. What the rest of the driver may rely on is the result of
+//! [`negotiate`], handed out by [`Negotiated::features`](crate::bring_up::Negotiated::features).
+//! [`Change`] tells what a device that was reset, resumed or moved offers no more.
+
+mod change;
+mod negotiation;
+mod table;
 
 use core::fmt;
 use core::ops::{BitAnd, BitOr, Not};
 
 use virtio_spec::net::F;
+
+pub use self::change::Change;
+pub use self::negotiation::{Lacking, negotiate, negotiate_for};
+pub use self::table::{DEFAULT, Feature, Interface, Part, TABLE, Wish};
 
 /// A set of feature bits, 0 to 127 (virtio 1.2, 2.2; virtio 1.4 defines bits beyond 63).
 #[derive(Clone, Copy, Default, Eq, Hash, PartialEq)]
@@ -16,7 +25,7 @@ pub struct Features(u128);
 impl Features {
     /// No bit.
     pub const NONE: Self = Self(0);
-    /// Every bit; as a mask it drops nothing.
+    /// Every bit; as a mask it drops nothing, and asks for what is accepted on request only.
     pub const ALL: Self = Self(u128::MAX);
 
     /// Checksums of sent frames may be left to the device (`VIRTIO_NET_F_CSUM`).
@@ -29,6 +38,9 @@ impl Features {
     pub const MTU: Self = Self::of(F::MTU);
     /// The device has a MAC address (`VIRTIO_NET_F_MAC`).
     pub const MAC: Self = Self::of(F::MAC);
+    /// The device segments everything that it may be given: of the legacy interface only
+    /// (`VIRTIO_NET_F_GSO`).
+    pub const GSO: Self = Self(1 << 6);
     /// Received TCP/IPv4 segments may come as one (`VIRTIO_NET_F_GUEST_TSO4`).
     pub const GUEST_TSO4: Self = Self::of(F::GUEST_TSO4);
     /// Received TCP/IPv6 segments may come as one (`VIRTIO_NET_F_GUEST_TSO6`).
@@ -63,6 +75,17 @@ impl Features {
     pub const MQ: Self = Self::of(F::MQ);
     /// The MAC address can be set by a command (`VIRTIO_NET_F_CTRL_MAC_ADDR`).
     pub const CTRL_MAC_ADDR: Self = Self::of(F::CTRL_MAC_ADDR);
+    /// The device interrupts when a queue runs empty: of the legacy interface only
+    /// (`VIRTIO_F_NOTIFY_ON_EMPTY`).
+    pub const NOTIFY_ON_EMPTY: Self = Self(1 << 24);
+    /// Header and frame may share a descriptor: of the legacy interface only
+    /// (`VIRTIO_F_ANY_LAYOUT`).
+    pub const ANY_LAYOUT: Self = Self(1 << 27);
+    /// A trap for drivers that accept what they do not know: of the legacy interface only.
+    pub const UNUSED: Self = Self(1 << 30);
+    /// The device coalesces TCP/IPv6 in a way of its own: of old devices only
+    /// (`VIRTIO_NET_F_GUEST_RSC6`; its sister for IPv4 is now [`ADMIN_VQ`](Self::ADMIN_VQ)).
+    pub const GUEST_RSC6: Self = Self(1 << 42);
     /// The device tells its statistics (`VIRTIO_NET_F_DEVICE_STATS`).
     pub const DEVICE_STATS: Self = Self::of(F::DEVICE_STATS);
     /// The device hashes what is inside of tunnels (`VIRTIO_NET_F_HASH_TUNNEL`).
@@ -157,6 +180,29 @@ impl Features {
         Self((word as u128) << Self::shift(index))
     }
 
+    /// The bits of all `sets`, where a constant is built from several.
+    #[must_use]
+    pub const fn union_of(mut sets: &[Self]) -> Self {
+        let mut bits = 0;
+        while let [first, rest @ ..] = sets {
+            bits |= first.0;
+            sets = rest;
+        }
+        Self(bits)
+    }
+
+    /// The set without the bits of `others`.
+    #[must_use]
+    pub const fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
+    /// Whether a bit of `others` is in the set.
+    #[must_use]
+    pub const fn intersects(self, others: Self) -> bool {
+        self.0 & others.0 != 0
+    }
+
     /// Whether every bit of `others` is in the set.
     #[must_use]
     pub const fn contains(self, others: Self) -> bool {
@@ -205,210 +251,9 @@ impl fmt::Debug for Features {
     }
 }
 
-/// What the driver thinks of a feature.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Wish {
-    /// Does not work without it; a mask does not drop it.
-    Required,
-    /// Accepted when offered.
-    Wanted,
-    /// Known and refused; the row says why.
-    Never,
-}
-
-/// A row of [`TABLE`].
-#[derive(Clone, Copy, Debug)]
-pub struct Feature {
-    /// The one bit that the row is about.
-    pub bit: Features,
-    /// The name in the specification, without `VIRTIO_F_` or `VIRTIO_NET_F_`.
-    pub name: &'static str,
-    /// What the driver thinks of it.
-    pub wish: Wish,
-    /// Bits without which this one is not accepted either.
-    pub needs: Features,
-}
-
-const fn row(name: &'static str, bit: Features, wish: Wish, needs: Features) -> Feature {
-    Feature {
-        bit,
-        name,
-        wish,
-        needs,
-    }
-}
-
-/// Every feature that the driver has an opinion on. A bit without a row is not accepted.
-pub const TABLE: &[Feature] = &[
-    row(
-        "VERSION_1",
-        Features::VERSION_1,
-        Wish::Required,
-        Features::NONE,
-    ),
-    // The driver passes only addresses that the system's DMA interface gave it.
-    row(
-        "ACCESS_PLATFORM",
-        Features::ACCESS_PLATFORM,
-        Wish::Wanted,
-        Features::NONE,
-    ),
-    row(
-        "RING_INDIRECT_DESC",
-        Features::RING_INDIRECT_DESC,
-        Wish::Wanted,
-        Features::NONE,
-    ),
-    row(
-        "RING_EVENT_IDX",
-        Features::RING_EVENT_IDX,
-        Wish::Wanted,
-        Features::NONE,
-    ),
-    row("MTU", Features::MTU, Wish::Wanted, Features::NONE),
-    row("MAC", Features::MAC, Wish::Wanted, Features::NONE),
-    row(
-        "MRG_RXBUF",
-        Features::MRG_RXBUF,
-        Wish::Wanted,
-        Features::NONE,
-    ),
-    row("STATUS", Features::STATUS, Wish::Wanted, Features::NONE),
-    // A primary is recognised by the MAC address of its standby: without one there is no pair.
-    row("STANDBY", Features::STANDBY, Wish::Wanted, Features::MAC),
-    // Once accepted, the device drops every VLAN that was not added by a command; not accepted, it
-    // passes all, which is right for a driver without a control queue.
-    row(
-        "CTRL_VLAN",
-        Features::CTRL_VLAN,
-        Wish::Never,
-        Features::NONE,
-    ),
-    row(
-        "RING_PACKED",
-        Features::RING_PACKED,
-        Wish::Never,
-        Features::NONE,
-    ),
-];
-
-/// A required feature is not to be had.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Lacking {
-    /// Its name in [`TABLE`].
-    pub name: &'static str,
-}
-
-/// Chooses from `offered` by [`TABLE`]; `mask` keeps of the wanted bits only those it has.
-///
-/// A bit whose needs are not met is left out, and so is what needs it in turn.
-///
-/// # Errors
-///
-/// Names the first required feature that is not offered or whose needs are not met.
-pub fn negotiate(offered: Features, mask: Features) -> Result<Features, Lacking> {
-    choose(TABLE, offered, mask)
-}
-
-fn choose(table: &[Feature], offered: Features, mask: Features) -> Result<Features, Lacking> {
-    let mut accepted = wished(table, mask) & offered;
-    // Each round but the last drops a row, so this ends after at most as many rounds as rows.
-    for _ in table {
-        let unmet = table
-            .iter()
-            .filter(|row| accepted.contains(row.bit) && !accepted.contains(row.needs))
-            .fold(Features::NONE, |bits, row| bits | row.bit);
-        if unmet.is_empty() {
-            break;
-        }
-        accepted = accepted & !unmet;
-    }
-
-    let missing = table
-        .iter()
-        .find(|row| row.wish == Wish::Required && !accepted.contains(row.bit));
-    match missing {
-        Some(row) => Err(Lacking { name: row.name }),
-        None => Ok(accepted),
-    }
-}
-
-fn wished(table: &[Feature], mask: Features) -> Features {
-    table
-        .iter()
-        .fold(Features::NONE, |bits, row| match row.wish {
-            Wish::Required => bits | row.bit,
-            Wish::Wanted => bits | (row.bit & mask),
-            Wish::Never => bits,
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const A: Features = Features::from_bits(1);
-    const B: Features = Features::from_bits(1 << 64);
-    const C: Features = Features::from_bits(1 << 127);
-
-    #[test]
-    fn the_slice_is_what_a_device_that_offers_everything_gets() {
-        let accepted = negotiate(Features::ALL, Features::ALL).unwrap();
-        let bits = [3, 5, 15, 16, 28, 29, 32, 33, 62];
-        let expected = bits.iter().fold(0_u128, |set, bit| set | 1 << bit);
-        assert_eq!(accepted.bits(), expected);
-    }
-
-    #[test]
-    fn a_mask_drops_wishes_but_not_requirements() {
-        let accepted = negotiate(Features::ALL, Features::MAC).unwrap();
-        assert_eq!(accepted, Features::MAC | Features::VERSION_1);
-    }
-
-    #[test]
-    fn a_legacy_device_is_refused_by_name() {
-        let offered = Features::ALL & !Features::VERSION_1;
-        let refusal = negotiate(offered, Features::ALL);
-        assert_eq!(refusal, Err(Lacking { name: "VERSION_1" }));
-    }
-
-    #[test]
-    fn standby_without_an_address_is_left_out() {
-        let offered = Features::VERSION_1 | Features::STANDBY;
-        assert_eq!(negotiate(offered, Features::ALL), Ok(Features::VERSION_1));
-    }
-
-    #[test]
-    fn dropping_a_bit_drops_what_needs_it_in_turn() {
-        let table = [
-            row("C", C, Wish::Wanted, B),
-            row("B", B, Wish::Wanted, A),
-            row("A", A, Wish::Wanted, Features::NONE),
-        ];
-        assert_eq!(choose(&table, B | C, Features::ALL), Ok(Features::NONE));
-        assert_eq!(choose(&table, A | B | C, Features::ALL), Ok(A | B | C));
-    }
-
-    #[test]
-    fn a_required_bit_with_unmet_needs_is_lacking() {
-        let table = [
-            row("B", B, Wish::Required, A),
-            row("A", A, Wish::Wanted, Features::NONE),
-        ];
-        assert_eq!(
-            choose(&table, A | B, Features::NONE),
-            Err(Lacking { name: "B" })
-        );
-    }
-
-    #[test]
-    fn each_row_is_about_one_bit_of_its_own() {
-        let all = TABLE
-            .iter()
-            .fold(Features::NONE, |bits, row| bits | row.bit);
-        assert!(TABLE.iter().all(|row| row.bit.bits().is_power_of_two()));
-        assert_eq!(all.bits().count_ones() as usize, TABLE.len());
-    }
 
     #[test]
     fn words_put_together_are_the_set() {
@@ -417,5 +262,15 @@ mod tests {
         assert_eq!(words.fold(Features::NONE, |all, word| all | word), set);
         assert_eq!(set.word(3), 0x0123_4567);
         assert_eq!(set.word(0), 0x5566_7788);
+    }
+
+    #[test]
+    fn sets_are_put_together_and_taken_apart() {
+        let both = Features::union_of(&[Features::MAC, Features::IPSEC]);
+        assert_eq!(both.bits(), 1 << 5 | 1 << 70);
+        assert_eq!(both.without(Features::MAC), Features::IPSEC);
+        assert!(both.intersects(Features::IPSEC | Features::MTU));
+        assert!(!both.intersects(Features::MTU));
+        assert_eq!(Features::union_of(&[]), Features::NONE);
     }
 }

@@ -9,7 +9,7 @@
 //! The way through the crate is the way of the specification (virtio 1.2, 3.1.1):
 //!
 //! ```text
-//! PciTransport::open      find the structures that the device describes in its capabilities
+//! PciTransport::open      find the registers of the device
 //! Found::new              reset, ACKNOWLEDGE, DRIVER
 //! Found::negotiate        features.rs has the one table of what we want
 //! Negotiated::config      MAC address, link, MTU

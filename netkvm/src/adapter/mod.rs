@@ -35,6 +35,9 @@ pub(crate) use failover::PairOrNone;
 /// Protocol addresses that are remembered for announcements.
 pub(crate) const MAX_ADDRESSES: usize = 16;
 
+/// What a doorbell tells of its queue: nothing, since `NOTIFICATION_DATA` is not negotiated.
+const NO_PROGRESS: u16 = 0;
+
 /// How a device broke the rules: the first number of the event log's entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -343,7 +346,7 @@ impl Adapter {
     fn ring(&self, doorbell: impl FnOnce(&Device) -> Doorbell) {
         if self.doorbells.take(1).is_ok() {
             if let Some(device) = self.usable_device() {
-                device.live.notify(doorbell(device));
+                device.live.notify(doorbell(device), NO_PROGRESS);
             }
             self.doorbells.give(1);
         }

@@ -23,7 +23,7 @@ use sys::{NDIS_HANDLE, NDIS_STATUS};
 use vioprot::edge::EDGE;
 use vioprot::pair::{Identity, Pair};
 use virtio_net::bring_up::{Found, Negotiated};
-use virtio_net::features::Features;
+use virtio_net::features::{Features, Interface};
 use virtio_net::transport::pci::PciTransport;
 use virtio_net::transport::pci::queues::{Doorbell, QueueSetup};
 
@@ -42,6 +42,19 @@ pub(crate) const RESET_STALL_US: u32 = 10_000;
 /// The receive and transmit queues of the first pair (virtio 1.2, 5.1.2).
 const RECEIVE_QUEUE: u16 = 0;
 const TRANSMIT_QUEUE: u16 = 1;
+
+/// What this driver makes use of; of each feature, [`virtio_net::features::TABLE`] says what it is.
+pub(crate) const HANDLED: Features = Features::union_of(&[
+    Features::MTU,
+    Features::MAC,
+    Features::MRG_RXBUF,
+    Features::STATUS,
+    Features::STANDBY,
+    Features::RING_INDIRECT_DESC,
+    Features::RING_EVENT_IDX,
+    Features::VERSION_1,
+    Features::ACCESS_PLATFORM,
+]);
 
 /// Why an adapter did not come up: the first number of the event log's entry.
 #[derive(Clone, Copy)]
@@ -137,10 +150,14 @@ unsafe fn bring_up(
         .map_err(at_stage(Stage::Resources))?;
     let lengths = bars.lengths();
     let transport = PciTransport::open(bars, &lengths).map_err(device_at(Stage::Transport))?;
+    // Its rings and its header are laid out in a way that is not ours.
+    if transport.interface() == Interface::Legacy {
+        return Err(device_at(Stage::Transport)(()));
+    }
     let stall = || ndis::time::sleep_us(RESET_STALL_US, at);
     let found = Found::new(transport, RESET_TRIES, stall).map_err(device_at(Stage::Reset))?;
     let negotiated = found
-        .negotiate(Features::ALL)
+        .negotiate(HANDLED)
         .map_err(device_at(Stage::Features))?;
 
     // SAFETY: as for this function; `place` is the adapter's final address.

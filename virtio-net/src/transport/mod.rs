@@ -3,4 +3,5 @@
 //! A further transport (there is MMIO) would sit beside [`pci`] and offer the same steps to
 //! [`bring_up`](crate::bring_up).
 
+pub mod legacy_layout;
 pub mod pci;

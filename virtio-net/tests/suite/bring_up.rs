@@ -1,7 +1,7 @@
 //! Initialisation against a faked function: the order of writes, refusals, a device that is gone.
 
 use virtio_net::bring_up::{BringUpError, Failed, Found, Live};
-use virtio_net::features::{Features, Lacking};
+use virtio_net::features::{self, Features, Lacking, Part};
 use virtio_net::queue::{QueueAddresses, QueueSize};
 use virtio_net::transport::pci::queues::QueueSetup;
 use virtio_net::transport::pci::{Health, IsrStatus, ResetError};
@@ -69,7 +69,7 @@ fn the_high_feature_word_is_written_first() {
     });
     let found = found(&fake);
     fake.take_log();
-    let negotiated = found.negotiate(Features::ALL).unwrap();
+    let negotiated = found.negotiate(features::DEFAULT).unwrap();
 
     let accepted = negotiated.features();
     let expected = [
@@ -91,6 +91,41 @@ fn a_device_with_features_beyond_64_has_those_words_cleared() {
     let expected = [3, 2, 1, 0].map(|word| Write::Accepted(word, accepted.word(word as u8)));
     assert_eq!(words, expected);
     assert_eq!(fake.0.borrow().accepted[2..], [0, 0]);
+}
+
+#[test]
+fn a_device_that_comes_back_is_taken_for_no_more_than_before() {
+    let fake = Fake::new();
+    let mask = Features::union_of(&[
+        Features::MAC,
+        Features::STANDBY,
+        Features::CSUM,
+        Features::RING_EVENT_IDX,
+    ]);
+    let before = found(&fake).negotiate(mask).unwrap().features();
+    let (again, change) = found(&fake).renegotiate(before, Features::NONE).unwrap();
+    assert_eq!(again.features(), before);
+    assert!(change.is_none());
+
+    // Moved to a host that offers other things.
+    fake.change(|state| state.offered = !(Features::CSUM | Features::MAC).bits());
+    let (again, change) = found(&fake).renegotiate(before, Features::NONE).unwrap();
+    assert_eq!(
+        again.features(),
+        Features::VERSION_1 | Features::RING_EVENT_IDX
+    );
+    assert_eq!(change.lost, mask & !Features::RING_EVENT_IDX);
+    assert!(change.gained.is_empty());
+    assert!(change.loses(Part::Sending) && change.loses(Part::Failover));
+    assert!(!change.loses(Part::Queues));
+
+    // More only when asked for.
+    fake.change(|state| state.offered = u128::MAX);
+    let (_, change) = found(&fake).renegotiate(before, Features::MTU).unwrap();
+    assert_eq!(
+        (change.lost, change.gained),
+        (Features::NONE, Features::MTU)
+    );
 }
 
 #[test]

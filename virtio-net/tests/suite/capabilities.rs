@@ -17,7 +17,7 @@ fn open(capabilities: &[FakeCapability]) -> Result<Structures, LayoutError> {
 
 fn open_with(capabilities: &[FakeCapability], bars: &[u64; 6]) -> Result<Structures, LayoutError> {
     let fake = Fake::with(|state| state.config = config_space(capabilities));
-    PciTransport::open(&fake, bars).map(|transport| *transport.structures())
+    PciTransport::open(&fake, bars).map(|transport| *transport.structures().unwrap())
 }
 
 /// QEMU's capabilities with one of them changed.
@@ -46,6 +46,7 @@ fn the_structures_of_qemu_are_found() {
     let at = |offset| RegisterAddress { bar: BAR, offset };
     let expected = Structures {
         common: at(0),
+        common_len: 0x1000,
         notify: at(0x3000),
         notify_len: 0x1000,
         notify_multiplier: 4,
@@ -181,6 +182,29 @@ fn doorbells_at_odd_offsets_are_refused() {
 }
 
 #[test]
+fn capabilities_of_other_kinds_may_look_like_anything() {
+    // Vendor data (kind 9) may be six bytes long; what is reserved (kind 7) may be nonsense.
+    let check = |at: u8, kind, len| {
+        let mut all = capabilities().to_vec();
+        all[5].next = at;
+        let other = FakeCapability {
+            at,
+            kind,
+            len,
+            next: 0,
+            bar: 0xff,
+            offset: u32::MAX,
+            ..all[5]
+        };
+        all.push(other);
+        assert!(open(&all).is_ok());
+    };
+    check(0x40, 9, 6);
+    check(0x40, 7, 0);
+    check(0xfc, 9, 0xff);
+}
+
+#[test]
 fn the_first_usable_instance_counts() {
     let [first, .., common] = capabilities();
     let second = FakeCapability {
@@ -237,7 +261,7 @@ fn any_configuration_space_is_survived() {
             }
         });
         if let Ok(transport) = PciTransport::open(&fake, &BARS) {
-            let structures = transport.structures();
+            let structures = transport.structures().unwrap();
             let end = structures.device.offset + structures.device_len;
             assert!(u64::from(end) <= BARS[usize::from(structures.device.bar)]);
             found += 1;

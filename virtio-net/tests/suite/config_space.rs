@@ -2,6 +2,12 @@
 
 use crate::fake::{BAR, COMMON, DEVICE, ISR, NOTIFY};
 
+/// Where the window is in configuration space.
+pub(crate) const PCI_CFG: u8 = 0xc8;
+/// The upper byte of the control word of MSI-X, and the bit that enables it.
+pub(crate) const MSIX_CONTROL: usize = 0xdf;
+pub(crate) const MSIX_ENABLED: u8 = 0x80;
+
 /// A virtio capability: what is at its place in configuration space.
 #[derive(Clone, Copy)]
 pub(crate) struct FakeCapability {
@@ -34,12 +40,13 @@ pub(crate) fn capabilities() -> [FakeCapability; 6] {
         FakeCapability {
             id: 0x11,
             kind: 0,
+            len: 3, // its control word: four vectors
             ..virtio(0xdc, 0xc8, 0, 0, 0)
         },
         FakeCapability {
             bar: 0,
             len: 20,
-            ..virtio(0xc8, 0xb4, 5, 0, 0)
+            ..virtio(PCI_CFG, 0xb4, 5, 0, 0)
         },
         FakeCapability {
             multiplier: 4,
@@ -52,6 +59,14 @@ pub(crate) fn capabilities() -> [FakeCapability; 6] {
     ]
 }
 
+/// What a transitional function has in configuration space instead of a modern one's: its numbers,
+/// and BAR 0 in ports.
+pub(crate) fn make_transitional(config: &mut [u8; 256]) {
+    config[2..4].copy_from_slice(&0x1000_u16.to_le_bytes());
+    config[8] = 0;
+    config[0x10..0x14].copy_from_slice(&0xc041_u32.to_le_bytes());
+}
+
 /// Configuration space with these capabilities, the first of which begins the chain.
 pub(crate) fn config_space(capabilities: &[FakeCapability]) -> [u8; 256] {
     let mut config = [0; 256];
@@ -61,7 +76,7 @@ pub(crate) fn config_space(capabilities: &[FakeCapability]) -> [u8; 256] {
         }
     };
     put(0, &[0xf4, 0x1a, 0x41, 0x10]);
-    put(6, &[0x10, 0]);
+    put(6, &[0x10, 0, 1]);
     put(0x34, &[capabilities.first().map_or(0, |first| first.at)]);
     for capability in capabilities {
         let at = usize::from(capability.at);

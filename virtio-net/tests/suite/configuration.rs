@@ -1,7 +1,7 @@
 //! The device configuration: what is negotiated is read whole, or not believed.
 
 use virtio_net::bring_up::{Found, Negotiated};
-use virtio_net::config::{ConfigError, MacAddress, NetConfig};
+use virtio_net::config::{ConfigError, Duplex, HashLimits, MacAddress, NetConfig};
 use virtio_net::features::Features;
 use virtio_net::transport::pci::ReadConfigError;
 
@@ -25,7 +25,16 @@ fn everything_that_is_negotiated_is_read() {
     let expected = NetConfig {
         mac: MacAddress::new(MAC),
         link_up: true,
+        announce: false,
+        max_queue_pairs: 4,
         mtu: Some(1500),
+        speed_mbps: Some(10_000),
+        duplex: Some(Duplex::Full),
+        hash: Some(HashLimits {
+            max_key_len: 40,
+            max_table_len: Some(128),
+            types: 0x1ff,
+        }),
     };
     assert_eq!(config(&Fake::new()), Ok(expected));
     assert_eq!(expected.mac.map(MacAddress::octets), Some(MAC));
@@ -39,7 +48,12 @@ fn what_is_not_negotiated_is_not_read() {
     let expected = NetConfig {
         mac: None,
         link_up: true,
+        announce: false,
+        max_queue_pairs: 1,
         mtu: None,
+        speed_mbps: None,
+        duplex: None,
+        hash: None,
     };
     assert_eq!(negotiated(&fake, Features::NONE).config(), Ok(expected));
 }
@@ -65,6 +79,8 @@ fn the_link_follows_the_status() {
         .unwrap();
     let live = negotiated.start().unwrap();
     assert_eq!(live.read_link(), Ok(false));
+    let status = live.read_link_status().unwrap();
+    assert!(!status.up && status.announce);
     fake.change(|state| state.net[6] = 1);
     assert_eq!(live.read_link(), Ok(true));
     assert_eq!(live.config().map(|config| config.link_up), Ok(true));
@@ -90,6 +106,76 @@ fn an_mtu_below_68_is_refused() {
         config(&with(65535)).map(|config| config.mtu),
         Ok(Some(65535))
     );
+}
+
+#[test]
+fn an_announcement_is_asked_for_with_its_feature_only() {
+    let fake = Fake::with(|state| state.net[6] = 3);
+    assert_eq!(config(&fake).map(|config| config.announce), Ok(true));
+    let mask = Features::ALL & !Features::GUEST_ANNOUNCE;
+    let without = negotiated(&fake, mask).config().unwrap();
+    assert!(without.link_up && !without.announce);
+}
+
+#[test]
+fn a_number_of_queue_pairs_that_cannot_be_is_refused() {
+    let with =
+        |pairs: u16| Fake::with(|state| state.net[8..10].copy_from_slice(&pairs.to_le_bytes()));
+    for bad in [0, 0x8001, 0xffff] {
+        assert_eq!(config(&with(bad)), Err(ConfigError::BadQueuePairs(bad)));
+    }
+    for good in [1, 0x8000] {
+        assert_eq!(
+            config(&with(good)).map(|config| config.max_queue_pairs),
+            Ok(good)
+        );
+    }
+    let features = Features::RSS | Features::CTRL_VQ;
+    let by_rss = negotiated(&with(7), features).config().unwrap();
+    assert_eq!(by_rss.max_queue_pairs, 7);
+    let nothing = negotiated(&with(0), Features::CTRL_VQ).config().unwrap();
+    assert_eq!(nothing.max_queue_pairs, 1);
+}
+
+#[test]
+fn a_speed_that_is_none_is_unknown() {
+    let with = |speed: u32, duplex: u8| {
+        let fake = Fake::with(|state| {
+            state.net[12..16].copy_from_slice(&speed.to_le_bytes());
+            state.net[16] = duplex;
+        });
+        let config = config(&fake).unwrap();
+        (config.speed_mbps, config.duplex)
+    };
+    assert_eq!(
+        with(0x7fff_ffff, 0),
+        (Some(0x7fff_ffff), Some(Duplex::Half))
+    );
+    assert_eq!(with(0x8000_0000, 2), (None, None));
+    assert_eq!(with(u32::MAX, 0xff), (None, None));
+    assert_eq!(with(0, 1), (Some(0), Some(Duplex::Full)));
+}
+
+#[test]
+fn hash_limits_below_the_least_are_refused() {
+    let with = |key: u8, table: u16| {
+        Fake::with(|state| {
+            state.net[17] = key;
+            state.net[18..20].copy_from_slice(&table.to_le_bytes());
+        })
+    };
+    assert_eq!(config(&with(39, 128)), Err(ConfigError::BadHashKeyLen(39)));
+    let short = ConfigError::BadIndirectionTableLen(127);
+    assert_eq!(config(&with(40, 127)), Err(short));
+    // Without RSS there is no table, whatever is there.
+    let features = Features::HASH_REPORT | Features::CTRL_VQ;
+    let hash = negotiated(&with(40, 0), features).config().unwrap().hash;
+    let expected = HashLimits {
+        max_key_len: 40,
+        max_table_len: None,
+        types: 0x1ff,
+    };
+    assert_eq!(hash, Some(expected));
 }
 
 #[test]

@@ -1,16 +1,21 @@
-//! A virtio-net function made of plain numbers, laid out as QEMU lays its own out.
+//! A virtio-net function made of plain numbers, laid out as QEMU lays its own out: structures in a
+//! memory BAR, and on demand the legacy interface in ports.
 //!
 //! It is strict: an access of the wrong width, or where nothing is, fails the test. Everything written
 //! is kept in a log, so that tests can assert the order.
 
+mod access;
+
 use std::cell::RefCell;
 
-use virtio_net::registers::{RegisterAddress, Registers};
+use virtio_net::registers::RegisterAddress;
 use virtio_net::transport::pci::PciTransport;
 
 use crate::config_space::{capabilities, config_space};
 
+/// The BAR of the structures, and that of the legacy interface.
 pub(crate) const BAR: u8 = 4;
+pub(crate) const PORTS: u8 = 0;
 pub(crate) const BARS: [u64; 6] = [0, 0x1000, 0, 0, 0x4000, 0];
 pub(crate) const COMMON: u32 = 0;
 pub(crate) const ISR: u32 = 0x1000;
@@ -39,6 +44,14 @@ pub(crate) enum Write {
     Half(u32, u32),
     /// Offset in the notification structure and value.
     Doorbell(u32, u16),
+    /// The same with 32 bits.
+    WideDoorbell(u32, u32),
+    /// Reset of the selected queue.
+    QueueReset(u16),
+    /// Page of the selected queue, on the legacy interface.
+    Page(u32),
+    /// Doorbell of the legacy interface.
+    LegacyDoorbell(u16),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -48,6 +61,13 @@ pub(crate) struct FakeQueue {
     pub(crate) vector: u16,
     pub(crate) enabled: u16,
     pub(crate) notify_offset: u16,
+    /// What `NOTIF_CONFIG_DATA` calls the queue.
+    pub(crate) name: u16,
+    /// How many reads its reset takes.
+    pub(crate) reset_reads: u32,
+    pub(crate) resetting: bool,
+    /// The legacy interface's address.
+    pub(crate) page: u32,
     /// Descriptors, driver area, device area.
     pub(crate) addresses: [u64; 3],
 }
@@ -80,7 +100,11 @@ pub(crate) struct State {
     pub(crate) queue_count: u16,
     pub(crate) queues: Vec<FakeQueue>,
     pub(crate) log: Vec<Write>,
-    selected: u16,
+    /// Whether a write to `queue_reset` does nothing.
+    pub(crate) ignores_queue_reset: bool,
+    /// Whether the window was pointed at something.
+    aimed: bool,
+    pub(crate) selected: u16,
     offered_word: u32,
     accepted_word: u32,
 }
@@ -96,10 +120,20 @@ impl Fake {
             size: 256,
             vector: 0xffff,
             notify_offset,
+            name: 0x100 + notify_offset,
             ..FakeQueue::default()
         };
         let mut net = vec![0; 0x1000];
-        net[..12].copy_from_slice(&[0x52, 0x54, 0, 0x12, 0x34, 0x56, 1, 0, 1, 0, 0xdc, 0x05]);
+        net[..24].copy_from_slice(&[
+            0x52, 0x54, 0, 0x12, 0x34, 0x56, // MAC address
+            1, 0, // link up
+            4, 0, // queue pairs
+            0xdc, 0x05, // MTU
+            0x10, 0x27, 0, 0, // speed
+            1, 40, // full duplex, hash key
+            128, 0, // indirection table
+            0xff, 0xff, 0xff, 0xff, // hash types
+        ]);
         Self(RefCell::new(State {
             config: config_space(&capabilities()),
             gone: false,
@@ -119,6 +153,8 @@ impl Fake {
             queue_count: 3,
             queues: (0..3).map(queue).collect(),
             log: Vec::new(),
+            ignores_queue_reset: false,
+            aimed: false,
             selected: 0,
             offered_word: 0,
             accepted_word: 0,
@@ -149,60 +185,62 @@ impl Fake {
         std::mem::take(&mut self.0.borrow_mut().log)
     }
 
-    fn config_bytes<const N: usize>(&self, offset: u16) -> [u8; N] {
-        assert_eq!(
-            usize::from(offset) % N,
-            0,
-            "unaligned read of configuration space"
-        );
-        let state = self.0.borrow();
-        if state.gone {
-            return [0xff; N];
-        }
-        let at = usize::from(offset);
-        state.config[at..at + N].try_into().unwrap()
-    }
-
     fn read(&self, at: RegisterAddress, width: u32) -> u32 {
-        assert_eq!(at.bar, BAR);
         let mut state = self.0.borrow_mut();
         if state.gone || state.deaf {
             return u32::MAX >> (32 - 8 * width);
         }
-        match at.offset {
-            ISR => std::mem::take(&mut state.isr).into(),
-            DEVICE..NOTIFY => state.read_net(at.offset - DEVICE, width),
-            offset => state.read_common(offset, width),
-        }
+        state.read(at, width)
     }
 
     fn write(&self, at: RegisterAddress, value: u32, width: u32) {
-        assert_eq!(at.bar, BAR);
         let mut state = self.0.borrow_mut();
-        if state.gone || state.deaf {
-            return;
-        }
-        match at.offset {
-            NOTIFY.. => {
-                assert_eq!(width, 2);
-                state
-                    .log
-                    .push(Write::Doorbell(at.offset - NOTIFY, value as u16));
-            }
-            offset => state.write_common(offset, value, width),
+        if !state.gone && !state.deaf {
+            state.write(at, value, width);
         }
     }
 }
 
 impl State {
-    fn queue(&mut self) -> &mut FakeQueue {
+    fn read(&mut self, at: RegisterAddress, width: u32) -> u32 {
+        if at.bar == PORTS {
+            return self.read_port(at.offset, width);
+        }
+        assert_eq!(at.bar, BAR);
+        match at.offset {
+            ISR => std::mem::take(&mut self.isr).into(),
+            DEVICE..NOTIFY => self.read_net(at.offset - DEVICE, width),
+            offset => self.read_common(offset, width),
+        }
+    }
+
+    fn write(&mut self, at: RegisterAddress, value: u32, width: u32) {
+        if at.bar == PORTS {
+            return self.write_port(at.offset, value, width);
+        }
+        assert_eq!(at.bar, BAR);
+        match at.offset {
+            NOTIFY.. => {
+                let offset = at.offset - NOTIFY;
+                self.log.push(match width {
+                    2 => Write::Doorbell(offset, value as u16),
+                    4 => Write::WideDoorbell(offset, value),
+                    _ => panic!("doorbell of {width}"),
+                });
+            }
+            offset => self.write_common(offset, value, width),
+        }
+    }
+
+    pub(crate) fn queue(&mut self) -> &mut FakeQueue {
         &mut self.queues[usize::from(self.selected)]
     }
 
-    fn read_net(&mut self, offset: u32, width: u32) -> u32 {
+    pub(crate) fn read_net(&mut self, offset: u32, width: u32) -> u32 {
         if self.changes > 0 {
             self.changes -= 1;
             self.generation = self.generation.wrapping_add(1);
+            self.net[5] = self.net[5].wrapping_add(1);
         }
         let at = offset as usize;
         let bytes = &self.net[at..at + width as usize];
@@ -223,6 +261,8 @@ impl State {
             0x1a => (self.queue().vector.into(), 2),
             0x1c => (self.queue().enabled.into(), 2),
             0x1e => (self.queue().notify_offset.into(), 2),
+            0x38 => (self.queue().name.into(), 2),
+            0x3a => (self.read_queue_reset().into(), 2),
             _ => panic!("read of {offset:#x}"),
         };
         assert_eq!(width, expected_width, "read of {offset:#x}");
@@ -233,7 +273,7 @@ impl State {
         features.checked_shr(32 * index).unwrap_or(0) as u32
     }
 
-    fn read_status(&mut self) -> u8 {
+    pub(crate) fn read_status(&mut self) -> u8 {
         if self.reset_reads > 0 {
             self.reset_reads -= 1;
             if self.reset_reads == 0 {
@@ -241,6 +281,17 @@ impl State {
             }
         }
         self.status
+    }
+
+    fn read_queue_reset(&mut self) -> u16 {
+        let queue = self.queue();
+        if queue.reset_reads > 0 {
+            queue.reset_reads -= 1;
+        } else if queue.resetting {
+            queue.resetting = false;
+            queue.clear();
+        }
+        queue.resetting.into()
     }
 
     fn write_common(&mut self, offset: u32, value: u32, width: u32) {
@@ -292,6 +343,11 @@ impl State {
                 self.queue().enabled = half;
                 Write::Enable(half)
             }
+            0x3a => {
+                assert_eq!(half, 1);
+                self.queue().resetting = !self.ignores_queue_reset;
+                Write::QueueReset(half)
+            }
             0x20..0x38 => {
                 let area = (offset - 0x20) as usize / 8;
                 let shift = (offset & 4) * 8;
@@ -307,7 +363,7 @@ impl State {
     }
 
     /// What a vector register holds after `vector` was written.
-    fn taken(&self, vector: u16) -> u16 {
+    pub(crate) fn taken(&self, vector: u16) -> u16 {
         if vector < self.vectors {
             vector
         } else {
@@ -315,7 +371,7 @@ impl State {
         }
     }
 
-    fn write_status(&mut self, status: u8) {
+    pub(crate) fn write_status(&mut self, status: u8) {
         self.log.push(Write::Status(status));
         if status == 0 {
             self.reset();
@@ -334,49 +390,16 @@ impl State {
             self.status = 0;
         }
         self.config_vector = 0xffff;
-        for queue in &mut self.queues {
-            queue.size = queue.max;
-            queue.vector = 0xffff;
-            queue.enabled = 0;
-            queue.addresses = [0; 3];
-        }
+        self.queues.iter_mut().for_each(FakeQueue::clear);
     }
 }
 
-impl Registers for &Fake {
-    fn config_read8(&self, offset: u16) -> u8 {
-        u8::from_le_bytes(self.config_bytes(offset))
-    }
-
-    fn config_read16(&self, offset: u16) -> u16 {
-        u16::from_le_bytes(self.config_bytes(offset))
-    }
-
-    fn config_read32(&self, offset: u16) -> u32 {
-        u32::from_le_bytes(self.config_bytes(offset))
-    }
-
-    fn read8(&self, at: RegisterAddress) -> u8 {
-        self.read(at, 1) as u8
-    }
-
-    fn read16(&self, at: RegisterAddress) -> u16 {
-        self.read(at, 2) as u16
-    }
-
-    fn read32(&self, at: RegisterAddress) -> u32 {
-        self.read(at, 4)
-    }
-
-    fn write8(&self, at: RegisterAddress, value: u8) {
-        self.write(at, value.into(), 1);
-    }
-
-    fn write16(&self, at: RegisterAddress, value: u16) {
-        self.write(at, value.into(), 2);
-    }
-
-    fn write32(&self, at: RegisterAddress, value: u32) {
-        self.write(at, value, 4);
+impl FakeQueue {
+    fn clear(&mut self) {
+        self.size = self.max;
+        self.vector = 0xffff;
+        self.enabled = 0;
+        self.page = 0;
+        self.addresses = [0; 3];
     }
 }

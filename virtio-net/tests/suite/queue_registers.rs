@@ -1,7 +1,7 @@
 //! Describing queues to the device, and ringing their doorbells.
 
 use virtio_net::bring_up::{Found, Negotiated};
-use virtio_net::features::Features;
+use virtio_net::features::{self, Features};
 use virtio_net::queue::{QueueAddresses, QueueSize, QueueSizeError};
 use virtio_net::transport::pci::queues::{QueueSetup, QueueSetupError};
 
@@ -23,10 +23,12 @@ const SETUP: QueueSetup = QueueSetup {
 };
 
 fn negotiated(fake: &Fake) -> Negotiated<&Fake> {
-    let negotiated = Found::new(fake.open(), 1, || {})
-        .unwrap()
-        .negotiate(Features::ALL)
-        .unwrap();
+    negotiated_with(fake, features::DEFAULT.without(Features::NOTIF_CONFIG_DATA))
+}
+
+fn negotiated_with(fake: &Fake, mask: Features) -> Negotiated<&Fake> {
+    let found = Found::new(fake.open(), 1, || {}).unwrap();
+    let negotiated = found.negotiate(mask).unwrap();
     fake.take_log();
     negotiated
 }
@@ -58,8 +60,89 @@ fn the_doorbell_is_where_the_device_has_it() {
     assert_eq!(doorbell.queue(), 1);
     let live = negotiated.start().unwrap();
     fake.take_log();
-    live.notify(doorbell);
+    live.notify(doorbell, 0xffff);
     assert_eq!(fake.take_log(), [Write::Doorbell(4 * 7, 1)]);
+}
+
+/// Rings the doorbell of queue 1 at progress 0x8042, with `mask` negotiated.
+fn ring(fake: &Fake, mask: Features) -> Vec<Write> {
+    let mut negotiated = negotiated_with(fake, mask);
+    let doorbell = negotiated.set_up_queue(&SETUP).unwrap();
+    let wide = negotiated.features().contains(Features::NOTIFICATION_DATA);
+    assert_eq!(doorbell.tells_progress(), wide);
+    let live = negotiated.start().unwrap();
+    fake.take_log();
+    live.notify(doorbell, 0x8042);
+    fake.take_log()
+}
+
+#[test]
+fn a_doorbell_says_what_was_negotiated() {
+    let fake = Fake::new();
+    let (progress, name) = (Features::NOTIFICATION_DATA, Features::NOTIF_CONFIG_DATA);
+    assert_eq!(ring(&fake, Features::NONE), [Write::Doorbell(4, 1)]);
+    assert_eq!(ring(&fake, name), [Write::Doorbell(4, 0x101)]);
+    assert_eq!(ring(&fake, progress), [Write::WideDoorbell(4, 0x8042_0001)]);
+    let both = [Write::WideDoorbell(4, 0x8042_0101)];
+    assert_eq!(ring(&fake, progress | name), both);
+}
+
+#[test]
+fn a_doorbell_that_cannot_be_wide_is_not() {
+    let check = |offset, multiplier, length| {
+        let fake = Fake::with(|state| {
+            let mut all = capabilities();
+            all[2].offset += offset;
+            all[2].multiplier = multiplier;
+            all[2].length = length;
+            state.config = config_space(&all);
+        });
+        let found = Found::new(fake.open(), 1, || {}).unwrap();
+        let features = found.negotiate(Features::ALL).unwrap().features();
+        features.contains(Features::NOTIFICATION_DATA)
+    };
+    assert!(check(0, 4, 0x1000) && check(4, 0, 4) && check(0, 8, 0x100));
+    assert!(!check(2, 4, 0x100));
+    assert!(!check(0, 2, 0x1000));
+    assert!(!check(0, 0, 3));
+}
+
+#[test]
+fn a_wide_doorbell_ends_inside_the_structure() {
+    let fake = Fake::with(|state| {
+        let mut all = capabilities();
+        all[2].length = 7;
+        state.config = config_space(&all);
+    });
+    let narrow = negotiated_with(&fake, Features::NONE).set_up_queue(&SETUP);
+    assert!(narrow.is_ok());
+    let mut wide = negotiated_with(&fake, Features::NOTIFICATION_DATA);
+    let outside = QueueSetupError::DoorbellOutside { notify_offset: 1 };
+    assert_eq!(wide.set_up_queue(&SETUP), Err(outside));
+}
+
+#[test]
+fn all_queues_share_a_doorbell_where_the_multiplier_is_zero() {
+    let fake = Fake::with(|state| {
+        let mut all = capabilities();
+        all[2].multiplier = 0;
+        all[2].length = 2;
+        state.config = config_space(&all);
+    });
+    assert_eq!(ring(&fake, Features::NONE), [Write::Doorbell(0, 1)]);
+}
+
+#[test]
+fn a_field_that_the_device_does_not_have_is_not_read() {
+    let fake = Fake::with(|state| {
+        let mut all = capabilities();
+        all[5].length = 0x38;
+        state.config = config_space(&all);
+    });
+    assert_eq!(
+        ring(&fake, Features::ALL),
+        [Write::WideDoorbell(4, 0x8042_0001)]
+    );
 }
 
 #[test]
@@ -106,14 +189,30 @@ fn sizes_are_held_against_what_the_device_has() {
         state.queues[1].max = 64;
     });
     let mut negotiated = negotiated(&fake);
-    let bad = QueueSetupError::BadMaximum(QueueSizeError(100));
-    assert_eq!(negotiated.max_queue_size(0), Err(bad));
+    let rounded = QueueSize::new(64).unwrap();
+    assert_eq!(negotiated.max_queue_size(0), Ok(rounded));
     let max = QueueSize::new(64).unwrap();
     assert_eq!(
         negotiated.set_up_queue(&SETUP),
         Err(QueueSetupError::TooLarge { max })
     );
     assert_eq!(fake.0.borrow().queues[1].enabled, 0);
+}
+
+#[test]
+fn a_size_is_chosen_between_the_wish_and_the_device() {
+    let choose = |max, wish| {
+        let fake = Fake::with(|state| state.queues[0].max = max);
+        let mut negotiated = negotiated(&fake);
+        negotiated.choose_queue_size(0, wish).map(QueueSize::get)
+    };
+    assert_eq!(choose(256, 1024), Ok(256));
+    assert_eq!(choose(256, 100), Ok(64));
+    assert_eq!(choose(256, 0), Ok(2));
+    assert_eq!(choose(1000, u16::MAX), Ok(512));
+    assert_eq!(choose(u16::MAX, u16::MAX), Ok(32768));
+    let bad = Err(QueueSetupError::BadMaximum(QueueSizeError(1)));
+    assert_eq!(choose(1, 16), bad);
 }
 
 #[test]

@@ -7,25 +7,17 @@ use core::mem::offset_of;
 
 use virtio_spec::pci::{Cap, CapCfgType, NotifyCap};
 
-use super::common;
+use super::{chain, common};
 use crate::registers::{RegisterAddress, Registers};
 
-const CONFIG_VENDOR_ID: u16 = 0x00;
-const CONFIG_STATUS: u16 = 0x06;
-const STATUS_HAS_CAPABILITIES: u16 = 1 << 4;
-const CONFIG_CAPABILITIES: u16 = 0x34;
 const CONFIG_END: u16 = 0x100;
-
-/// Capabilities lie behind the 64-byte header and are four bytes or longer.
-const FIRST_CAPABILITY: u8 = 0x40;
-const MAX_CAPABILITIES: u32 = 48;
-const CAPABILITY_ID_VENDOR: u8 = 0x09;
+pub(super) const CAPABILITY_ID_VENDOR: u8 = 0x09;
 
 /// Bytes that the driver needs of an interrupt status and of a notification structure at least.
 const ISR_LEN: u32 = 1;
 const NOTIFY_LEN: u32 = 2;
 
-/// One of the structures that the driver needs.
+/// One of the structures that a device describes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Structure {
     /// Common configuration.
@@ -36,6 +28,9 @@ pub enum Structure {
     Isr,
     /// Device-specific configuration.
     Device,
+    /// The window in configuration space, which is used only by
+    /// [`ConfigWindow`](super::window::ConfigWindow).
+    Window,
 }
 
 /// Where the structures lie, checked against the BARs.
@@ -43,6 +38,8 @@ pub enum Structure {
 pub struct Structures {
     /// Start of the common configuration; what we use of it lies inside its BAR.
     pub common: RegisterAddress,
+    /// Bytes of the common configuration; not all devices have its later fields.
+    pub common_len: u32,
     /// Start of the doorbells.
     pub notify: RegisterAddress,
     /// Bytes of the doorbells.
@@ -55,6 +52,13 @@ pub struct Structures {
     pub device: RegisterAddress,
     /// Bytes of the device-specific configuration.
     pub device_len: u32,
+}
+
+impl Structures {
+    /// Whether every doorbell can be one of 32 bits (virtio 1.2, 4.1.4.4.1).
+    pub(super) const fn have_wide_doorbells(&self) -> bool {
+        (self.notify.offset | self.notify_multiplier) & 3 == 0 && self.notify_len >= 4
+    }
 }
 
 /// A function whose structures cannot be used.
@@ -74,6 +78,12 @@ pub enum LayoutError {
     },
     /// Configuration space reads all ones.
     Gone,
+    /// BAR 0 does not hold the registers of the legacy interface: it is not one of I/O ports, or
+    /// not mapped, or too short.
+    LegacyRegisters {
+        /// Bytes of it that are mapped.
+        len: u64,
+    },
     /// The chain of capabilities does not end.
     Loop,
     /// A structure's start is not a multiple of what its fields need.
@@ -105,26 +115,12 @@ pub struct Place {
 ///
 /// The first instance of each structure whose BAR is mapped counts (virtio 1.2, 4.1.4.1).
 pub(super) fn find(registers: &impl Registers, bars: &[u64; 6]) -> Result<Structures, LayoutError> {
-    if registers.config_read16(CONFIG_VENDOR_ID) == u16::MAX {
-        return Err(LayoutError::Gone);
-    }
-    if registers.config_read16(CONFIG_STATUS) & STATUS_HAS_CAPABILITIES == 0 {
-        return Err(LayoutError::NoCapabilities);
-    }
-
     let mut found = Found::default();
-    let mut next = registers.config_read8(CONFIG_CAPABILITIES) & !3;
-    for _ in 0..MAX_CAPABILITIES {
-        if next < FIRST_CAPABILITY {
-            return found.finish();
-        }
-        let at = u16::from(next);
-        if registers.config_read8(at) == CAPABILITY_ID_VENDOR {
-            found.note(registers, next, bars)?;
-        }
-        next = registers.config_read8(at.wrapping_add(1)) & !3;
-    }
-    Err(LayoutError::Loop)
+    chain::walk(registers, |at, id| match id {
+        CAPABILITY_ID_VENDOR => found.note(registers, at, bars),
+        _ => Ok(()),
+    })?;
+    found.finish()
 }
 
 /// The first usable place of each structure so far.
@@ -144,7 +140,9 @@ impl Found {
         at: u8,
         bars: &[u64; 6],
     ) -> Result<(), LayoutError> {
-        let capability = Capability::read(registers, at)?;
+        let Some(capability) = Capability::read(registers, at)? else {
+            return Ok(());
+        };
         let place = capability.place;
         let Some(bar_len) = bars
             .get(usize::from(place.bar))
@@ -154,7 +152,7 @@ impl Found {
             return Ok(());
         };
 
-        match CapCfgType::from(capability.kind) {
+        match capability.kind {
             CapCfgType::Common if self.common.is_none() => {
                 place.check(Structure::Common, common::LEN, 4, bar_len)?;
                 self.common = Some(place);
@@ -184,6 +182,7 @@ impl Found {
         let device = self.device.ok_or(LayoutError::Missing(Structure::Device))?;
         Ok(Structures {
             common: common.start(),
+            common_len: common.length,
             notify: notify.start(),
             notify_len: notify.length,
             notify_multiplier,
@@ -198,30 +197,34 @@ impl Found {
 struct Capability {
     at: u8,
     len: u8,
-    kind: u8,
+    kind: CapCfgType,
     place: Place,
 }
 
 impl Capability {
-    fn read(registers: &impl Registers, at: u8) -> Result<Self, LayoutError> {
+    /// Reads the capability at `at`, unless it is of a kind that describes no structure: such may
+    /// have any length and content (virtio 1.2, 4.1.4.1 and 4.1.4.8).
+    fn read(registers: &impl Registers, at: u8) -> Result<Option<Self>, LayoutError> {
         let field = |offset: usize| u16::from(at).wrapping_add(offset as u16);
-        let len = registers.config_read8(u16::from(at).wrapping_add(2));
-        if usize::from(len) < size_of::<Cap>() {
-            return Err(LayoutError::CapabilityShort { at, len });
+        let kind = registers.config_read8(field(offset_of!(Cap, cfg_type)));
+        let kind = CapCfgType::from(kind);
+        if !matches!(
+            kind,
+            CapCfgType::Common | CapCfgType::Notify | CapCfgType::Isr | CapCfgType::Device
+        ) {
+            return Ok(None);
         }
-        if u16::from(at).wrapping_add(len.into()) > CONFIG_END {
-            return Err(LayoutError::CapabilityCut { at });
-        }
-        Ok(Self {
+        let len = read_len(registers, at, size_of::<Cap>())?;
+        Ok(Some(Self {
             at,
             len,
-            kind: registers.config_read8(field(offset_of!(Cap, cfg_type))),
+            kind,
             place: Place {
                 bar: registers.config_read8(field(offset_of!(Cap, bar))),
                 offset: registers.config_read32(field(offset_of!(Cap, offset))),
                 length: registers.config_read32(field(offset_of!(Cap, length))),
             },
-        })
+        }))
     }
 
     /// Reads what follows in a notification capability, `virtio_pci_notify_cap`.
@@ -240,6 +243,23 @@ impl Capability {
         }
         Ok(multiplier)
     }
+}
+
+/// Reads the length of the capability at `at`, which has to be `needed` or more and to end inside
+/// configuration space.
+pub(super) fn read_len(
+    registers: &impl Registers,
+    at: u8,
+    needed: usize,
+) -> Result<u8, LayoutError> {
+    let len = registers.config_read8(u16::from(at).wrapping_add(2));
+    if usize::from(len) < needed {
+        return Err(LayoutError::CapabilityShort { at, len });
+    }
+    if u16::from(at).wrapping_add(len.into()) > CONFIG_END {
+        return Err(LayoutError::CapabilityCut { at });
+    }
+    Ok(len)
 }
 
 impl Place {

@@ -20,6 +20,15 @@ pub(super) const QUEUE_DEVICE: u32 = 0x30;
 /// Bytes that a driver without `NOTIF_CONFIG_DATA` and `RING_RESET` uses.
 pub(super) const LEN: u32 = 0x38;
 
+/// With `NOTIF_CONFIG_DATA` only.
+pub(super) const QUEUE_NOTIF_CONFIG_DATA: u32 = 0x38;
+/// With `RING_RESET` only.
+pub(super) const QUEUE_RESET: u32 = 0x3a;
+
+/// Bytes up to the end of each of the two.
+pub(super) const LEN_WITH_NOTIF_CONFIG_DATA: u32 = 0x3a;
+pub(super) const LEN_WITH_RESET: u32 = 0x3c;
+
 #[cfg(test)]
 mod tests {
     use virtio_spec::pci::CommonCfg;
@@ -30,5 +39,7 @@ mod tests {
     fn the_structure_of_the_specification_goes_on_where_ours_ends() {
         // Four 16-bit fields follow: queue_notif_config_data, queue_reset, admin_queue_index, _num.
         assert_eq!(size_of::<CommonCfg>() as u32, LEN + 4 * 2);
+        assert_eq!(LEN_WITH_RESET, LEN + 2 * 2);
+        assert_eq!(QUEUE_RESET, LEN_WITH_NOTIF_CONFIG_DATA);
     }
 }
