@@ -48,6 +48,7 @@ pub mod config;
 pub mod dma;
 pub mod features;
 pub mod header;
+pub mod offload;
 pub mod queue;
 pub mod registers;
 pub mod transport;

@@ -7,10 +7,18 @@ mod capabilities;
 mod config_space;
 mod configuration;
 mod fake;
+mod frames;
+#[cfg(not(miri))]
+mod frames_random;
 mod hostile;
 #[cfg(not(miri))]
 mod hostile_random;
 mod memory;
+mod offload_parse;
+#[cfg(not(miri))]
+mod offload_random;
+mod offload_receive;
+mod offload_send;
 mod queue_registers;
 mod split_queue;
 #[cfg(not(miri))]
