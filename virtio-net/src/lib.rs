@@ -51,4 +51,5 @@ pub mod header;
 pub mod offload;
 pub mod queue;
 pub mod registers;
+pub mod rss;
 pub mod transport;

@@ -20,6 +20,7 @@ mod offload_random;
 mod offload_receive;
 mod offload_send;
 mod queue_registers;
+mod rss;
 mod split_queue;
 #[cfg(not(miri))]
 mod two_threads;
