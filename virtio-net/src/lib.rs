@@ -48,6 +48,8 @@ pub mod config;
 pub mod dma;
 pub mod features;
 pub mod header;
+pub mod offload;
 pub mod queue;
 pub mod registers;
+pub mod rss;
 pub mod transport;

@@ -8,6 +8,8 @@ mod config_space;
 mod configuration;
 mod fake;
 #[cfg(not(miri))]
+mod frames;
+mod frames_random;
 mod garbage;
 mod hostile;
 #[cfg(not(miri))]
@@ -15,8 +17,14 @@ mod hostile_random;
 mod legacy;
 mod legacy_ports;
 mod memory;
+mod offload_parse;
+#[cfg(not(miri))]
+mod offload_random;
+mod offload_receive;
+mod offload_send;
 mod queue_registers;
 mod queue_reset;
+mod rss;
 mod split_queue;
 #[cfg(not(miri))]
 mod two_threads;

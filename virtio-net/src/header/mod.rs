@@ -1,13 +1,17 @@
-//! The header in front of every frame: `virtio_net_hdr_mrg_rxbuf` (virtio 1.2, 5.1.6).
+//! The header in front of every frame: `virtio_net_hdr` (virtio 1.2, 5.1.6).
 //!
-//! A device of virtio 1.0 or later has all twelve bytes in every header, whether or not mergeable
-//! receive buffers were negotiated.
+//! A device of virtio 1.0 or later has at least twelve bytes in every header, whether or not
+//! mergeable receive buffers were negotiated; [`HeaderLayout`] knows the other lengths.
+
+mod layout;
 
 use virtio_spec::net::{Hdr, HdrF};
 
 use crate::features::Features;
 
-/// Bytes in an encoded header.
+pub use layout::{HeaderLayout, MAX_HEADER_LEN, ReportedHash};
+
+/// Bytes in an encoded header of a device of virtio 1.0 or later that reports no hash.
 pub const HEADER_LEN: usize = 12;
 
 const _: () = assert!(size_of::<Hdr>() == HEADER_LEN);
