@@ -6,6 +6,12 @@ mod bring_up;
 mod capabilities;
 mod config_space;
 mod configuration;
+mod control_bed;
+mod control_commands;
+#[cfg(not(miri))]
+mod control_random;
+mod control_slots;
+mod control_wishes;
 mod fake;
 mod hostile;
 #[cfg(not(miri))]
