@@ -3,7 +3,7 @@
 use virtio_net::config::MacAddress;
 use virtio_net::control::wishes::{ReceiveModes, Standing, Wishes};
 use virtio_net::control::{
-    Coalescing, Event, GroupAddress, HashConfig, Invalid, RssConfig, SubmitError, VlanId,
+    Coalescing, Command, Event, GroupAddress, HashConfig, Invalid, RssConfig, SubmitError, VlanId,
 };
 use virtio_net::features::Features;
 
@@ -207,6 +207,36 @@ fn a_refusal_leaves_the_device_short_of_the_wish() {
     run.finish();
     assert_eq!(run.bed.state.mac, Some(station(6).octets()));
     assert_eq!(run.wishes.standing(), Standing::Settled);
+}
+
+#[test]
+fn a_refused_vlan_is_not_repeated_and_holds_up_no_other() {
+    let vlan = |id| VlanId::new(id).unwrap();
+    let mut run = Run::new(Features::ALL);
+    run.wishes.want_vlan(vlan(1), true);
+    run.wishes.want_vlan(vlan(2), true);
+    assert!(run.advance());
+    run.bed.refuse(0);
+    run.settle();
+    assert_eq!(run.finish(), [[2, 0, 2, 0]]);
+    assert_eq!(run.wishes.standing(), Standing::Short);
+    // Nobody knows what the device made of it.
+    run.wishes.want_vlan(vlan(1), false);
+    assert_eq!(run.finish(), [[2, 1, 1, 0]]);
+    assert_eq!(run.wishes.standing(), Standing::Settled);
+}
+
+#[test]
+fn a_command_from_elsewhere_does_not_stay() {
+    let mut run = Run::new(Features::ALL);
+    run.wishes.want_mac(station(1));
+    run.finish();
+    run.bed.submit(&Command::Mac(station(2))).unwrap();
+    run.bed.take();
+    run.bed.answer(0);
+    run.settle();
+    run.finish();
+    assert_eq!(run.bed.state.mac, Some(station(1).octets()));
 }
 
 #[test]

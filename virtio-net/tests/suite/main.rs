@@ -6,6 +6,8 @@ mod bring_up;
 mod capabilities;
 mod config_space;
 mod configuration;
+#[cfg(not(miri))]
+mod control_against_virtio_queue;
 mod control_bed;
 mod control_commands;
 #[cfg(not(miri))]
