@@ -45,6 +45,7 @@ extern crate std;
 mod barrier;
 pub mod bring_up;
 pub mod config;
+pub mod control;
 pub mod dma;
 pub mod features;
 pub mod header;

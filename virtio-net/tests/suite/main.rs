@@ -6,6 +6,14 @@ mod bring_up;
 mod capabilities;
 mod config_space;
 mod configuration;
+#[cfg(not(miri))]
+mod control_against_virtio_queue;
+mod control_bed;
+mod control_commands;
+#[cfg(not(miri))]
+mod control_random;
+mod control_slots;
+mod control_wishes;
 mod fake;
 #[cfg(not(miri))]
 mod frames;

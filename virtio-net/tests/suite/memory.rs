@@ -54,7 +54,7 @@ impl Shared {
         }
     }
 
-    fn read<const N: usize>(&self, address: u64) -> [u8; N] {
+    pub(crate) fn read<const N: usize>(&self, address: u64) -> [u8; N] {
         let at = self.at(address, N);
         // SAFETY: `at` checked that all bytes lie inside the allocation.
         std::array::from_fn(|offset| unsafe { at.byte_add(offset).read_volatile() })
