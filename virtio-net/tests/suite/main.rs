@@ -15,9 +15,10 @@ mod control_random;
 mod control_slots;
 mod control_wishes;
 mod fake;
-#[cfg(not(miri))]
 mod frames;
+#[cfg(not(miri))]
 mod frames_random;
+#[cfg(not(miri))]
 mod garbage;
 mod hostile;
 #[cfg(not(miri))]
