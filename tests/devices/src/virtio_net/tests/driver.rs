@@ -114,13 +114,13 @@ impl Driver {
     }
 
     /// A driver that is through with its set-up, with `features`.
-    pub(super) fn running(config: VirtioNetConfig, features: u64) -> Self {
+    pub(super) fn running(config: VirtioNetConfig, features: u128) -> Self {
         let mut driver = Self::new(config);
         driver.bring_up(features);
         driver
     }
 
-    pub(super) fn bring_up(&mut self, features: u64) {
+    pub(super) fn bring_up(&mut self, features: u128) {
         self.negotiate(features);
         assert_eq!(self.status(), 11, "the features were not taken");
         self.set_up_queue(0);
@@ -158,12 +158,11 @@ impl Driver {
         self.write(0x14, &[status]);
     }
 
-    pub(super) fn offered(&mut self) -> u64 {
-        let mut word = |select: u32| {
+    pub(super) fn offered(&mut self) -> u128 {
+        (0..4_u32).rev().fold(0, |all, select| {
             self.write(0x00, &select.to_le_bytes());
-            u64::from(u32::from_le_bytes(self.read(0x04)))
-        };
-        word(1) << 32 | word(0)
+            all << 32 | u128::from(u32::from_le_bytes(self.read(0x04)))
+        })
     }
 
     pub(super) fn write_feature_word(&mut self, select: u32, word: u32) {
@@ -171,13 +170,17 @@ impl Driver {
         self.write(0x0C, &word.to_le_bytes());
     }
 
-    /// Resets and negotiates, high word first, up to FEATURES_OK.
-    pub(super) fn negotiate(&mut self, features: u64) {
+    /// Resets and negotiates, word 1 before word 0, up to FEATURES_OK.
+    pub(super) fn negotiate(&mut self, features: u128) {
         self.set_status(0);
         self.set_status(1);
         self.set_status(3);
         self.write_feature_word(1, (features >> 32) as u32);
         self.write_feature_word(0, features as u32);
+        if features >> 64 != 0 {
+            self.write_feature_word(2, (features >> 64) as u32);
+            self.write_feature_word(3, (features >> 96) as u32);
+        }
         self.set_status(11);
         self.next_available = [0; 2];
         self.next_used = [0; 2];
