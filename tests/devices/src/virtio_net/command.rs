@@ -117,9 +117,7 @@ impl Core {
         self.counters.commands.count(class);
 
         let wanted = if (class, command) == (6, 3) { 9 } else { 1 };
-        let outcome = if self.take_fault(Fault::ControlRefused) {
-            Err(Refusal::Unable)
-        } else if class > LAST_CLASS {
+        let outcome = if self.take_fault(Fault::ControlRefused) || class > LAST_CLASS {
             Err(Refusal::Unable)
         } else if room != wanted {
             misuse(format!("{room} bytes for the answer"))
@@ -255,8 +253,8 @@ impl Core {
         if !(1..=max).contains(&pairs) {
             return misuse(format!("{pairs} pairs of {max}"));
         }
-        let used = self.queues.rings.iter().take(2 * usize::from(pairs));
-        if !used.map(Ring::ready).all(|ready| ready) {
+        let mut used = self.queues.rings.iter().take(2 * usize::from(pairs));
+        if !used.all(Ring::ready) {
             return misuse(format!("{pairs} pairs, of which not all are enabled"));
         }
         self.use_pairs(pairs);

@@ -240,7 +240,8 @@ impl Core {
         } else {
             self.space.decodes_memory()
         };
-        decodes && !self.faults.has(Fault::AllOnes)
+        let there = self.space.bars().iter().any(|there| there.index == bar);
+        there && decodes && !self.faults.has(Fault::AllOnes)
     }
 
     fn is_legacy_bar(&self, bar: u8) -> bool {

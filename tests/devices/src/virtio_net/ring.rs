@@ -4,6 +4,7 @@
 //! driver may do is either an error, which breaks the device, or a complaint, which is counted.
 
 mod chain;
+mod descriptor;
 mod packed;
 mod split;
 

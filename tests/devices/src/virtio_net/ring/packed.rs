@@ -15,81 +15,17 @@ use std::sync::atomic::{Ordering, fence};
 use vm_memory::{Bytes, GuestAddress, GuestMemory, Permissions};
 
 use super::chain::{Builder, Chain, Usage};
+use super::descriptor::{
+    AVAIL, Cursor, DESCRIPTOR, Descriptor, INDIRECT, KNOWN, NEXT, USED, WRITE, read_descriptor,
+    read_u16,
+};
 use super::{QueueRole, RingFeatures};
 use crate::pci::DmaMemory;
-
-const NEXT: u16 = 1 << 0;
-const WRITE: u16 = 1 << 1;
-const INDIRECT: u16 = 1 << 2;
-const AVAIL: u16 = 1 << 7;
-const USED: u16 = 1 << 15;
-const KNOWN: u16 = NEXT | WRITE | INDIRECT | AVAIL | USED;
-
-/// Bytes of a descriptor.
-const DESCRIPTOR: u64 = 16;
 
 /// Values of the event suppression flags.
 const EVENTS_ON: u16 = 0;
 const EVENTS_OFF: u16 = 1;
 const EVENTS_AT_DESCRIPTOR: u16 = 2;
-
-/// A place in the ring.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Cursor {
-    at: u16,
-    wrap: bool,
-}
-
-impl Cursor {
-    const START: Self = Self { at: 0, wrap: true };
-
-    /// `slots` further on, at most once round.
-    fn plus(self, slots: u16, size: u16) -> Self {
-        let at = u32::from(self.at) + u32::from(slots);
-        if at >= u32::from(size) {
-            Self {
-                at: (at - u32::from(size)) as u16,
-                wrap: !self.wrap,
-            }
-        } else {
-            Self {
-                at: at as u16,
-                wrap: self.wrap,
-            }
-        }
-    }
-
-    /// As an event and a notification state it: the wrap counter on top.
-    fn to_word(self) -> u16 {
-        self.at | u16::from(self.wrap) << 15
-    }
-
-    fn from_word(word: u16) -> Self {
-        Self {
-            at: word & 0x7FFF,
-            wrap: word & 0x8000 != 0,
-        }
-    }
-
-    /// Counted through both rounds, that with the wrap counter set first.
-    fn linear(self, size: u16) -> u32 {
-        let round = if self.wrap { 0 } else { u32::from(size) };
-        u32::from(self.at) + round
-    }
-}
-
-struct Descriptor {
-    address: GuestAddress,
-    len: u32,
-    id: u16,
-    flags: u16,
-}
-
-impl Descriptor {
-    fn is_available(&self, wrap: bool) -> bool {
-        (self.flags & AVAIL != 0) == wrap && (self.flags & USED != 0) != wrap
-    }
-}
 
 /// A packed ring in use.
 pub(super) struct Packed {
@@ -193,16 +129,20 @@ impl Packed {
         if !descriptor.is_available(self.read.wrap) {
             return Ok(None);
         }
+        let room = self.size.saturating_sub(self.taken);
         let mut builder = Builder::new(memory, role, self.size);
         let mut slots = 0;
+        if room == 0 {
+            return Err("it lies where chains are that were not used".to_owned());
+        }
         loop {
             slots += 1;
-            if slots > self.size - self.taken.min(self.size) {
-                return Err("it is longer than the ring has room for".to_owned());
-            }
             self.add(memory, &descriptor, slots, &mut builder)?;
             if descriptor.flags & NEXT == 0 {
                 break;
+            }
+            if slots >= room {
+                return Err(format!("it takes more than the {room} descriptors left"));
             }
             let cursor = self.read.plus(slots, self.size);
             descriptor = self.descriptor(memory, cursor.at)?;
@@ -433,42 +373,5 @@ impl Packed {
     pub(super) fn available_word(&mut self, memory: &DmaMemory, role: QueueRole) -> u16 {
         self.look(memory, role);
         self.read.to_word()
-    }
-}
-
-/// Reads the flags first: what they announce was written before them.
-fn read_descriptor(memory: &DmaMemory, at: u64) -> Result<Descriptor, String> {
-    let flags = read_u16(memory, at + 14)?;
-    let mut raw = [0; 14];
-    memory
-        .read_slice(&mut raw, GuestAddress(at))
-        .map_err(|error| format!("descriptor: {error}"))?;
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n] = raw;
-    Ok(Descriptor {
-        address: GuestAddress(u64::from_le_bytes([a, b, c, d, e, f, g, h])),
-        len: u32::from_le_bytes([i, j, k, l]),
-        id: u16::from_le_bytes([m, n]),
-        flags,
-    })
-}
-
-fn read_u16(memory: &DmaMemory, at: u64) -> Result<u16, String> {
-    let value = memory.load(GuestAddress(at), Ordering::Acquire);
-    value
-        .map(u16::from_le)
-        .map_err(|error| format!("packed ring: {error}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_flips_its_wrap_counter_at_the_end_of_the_ring() {
-        let cursor = Cursor::START.plus(5, 7).plus(2, 7);
-        assert_eq!(cursor, Cursor { at: 0, wrap: false });
-        assert_eq!(cursor.plus(7, 7), Cursor::START);
-        assert_eq!(cursor.plus(3, 7).to_word(), 3);
-        assert_eq!(Cursor::from_word(0x8003), Cursor { at: 3, wrap: true });
     }
 }
