@@ -94,7 +94,8 @@ impl Run {
             interrupts: [false; 2],
             number: 0,
         };
-        run.allow_interrupts();
+        run.allow_interrupts(&run.rx);
+        run.allow_interrupts(&run.tx);
         run
     }
 
@@ -102,10 +103,9 @@ impl Run {
         self.features & feature != 0
     }
 
-    fn allow_interrupts(&self) {
-        for queue in [&self.rx, &self.tx] {
-            queue.set_interrupts(&self.driver, true, self.has(feature::EVENT_IDX));
-        }
+    /// Wants an interrupt for the next chain of a queue that is used.
+    fn allow_interrupts(&self, queue: &PackedQueue) {
+        queue.set_interrupts(&self.driver, true, self.has(feature::EVENT_IDX));
     }
 
     fn take(&mut self, step: &Step) {
@@ -186,16 +186,17 @@ impl Run {
     fn look(&mut self) {
         if std::mem::take(&mut self.interrupts[1]) {
             self.tx.take_used(&self.driver);
+            self.allow_interrupts(&self.tx);
+            // What was used in between does not interrupt any more.
+            self.interrupts[1] = self.tx.peek(&self.driver).is_some();
         }
         if std::mem::take(&mut self.interrupts[0]) {
             for (id, len) in self.rx.take_used(&self.driver) {
                 self.received(id, len.unwrap_or(ROOM));
             }
+            self.allow_interrupts(&self.rx);
+            self.interrupts[0] = self.rx.peek(&self.driver).is_some();
         }
-        self.allow_interrupts();
-        // What came in between would not interrupt any more.
-        self.interrupts[0] |= self.rx.peek(&self.driver).is_some();
-        self.interrupts[1] |= self.tx.peek(&self.driver).is_some();
     }
 
     fn received(&mut self, id: u16, len: u32) {
