@@ -4,10 +4,10 @@
 //! [`pci::PciHost`] and time through [`wire::Clock`]; the machine sees the function through
 //! [`pci::PciFunction`]. So the same device runs under any scheduler, and a fault in the driver's
 //! ring code cannot hide behind the same fault here: the device side of the split rings is
-//! rust-vmm's `virtio-queue`.
+//! rust-vmm's `virtio-queue`, that of the packed rings is written from the specification.
 //!
 //! * [`pci`]: configuration space, BARs, capabilities and MSI-X.
-//! * [`virtio_net`]: a modern virtio-net PCI function, modelled on QEMU's, and its misbehaving twin.
+//! * [`virtio_net`]: a virtio-net PCI function, modelled on QEMU's, and its misbehaving twin.
 //! * [`vf_port`]: the hardware below a virtual function's miniport.
 //! * [`wire`]: switch, ledger of frames, and TCP/IP hosts.
 //!

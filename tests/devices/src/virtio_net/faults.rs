@@ -3,11 +3,9 @@
 //! Faults of the rings are armed and strike once, at the next opportunity; the others last until
 //! they are lifted.
 
-use virtio_queue::QueueT;
-
 use super::core::Core;
 use super::layout;
-use super::ring::{Chain, QueueRole};
+use super::ring::{Chain, QueueRole, Usage};
 use crate::pci::DmaMemory;
 
 /// What can go wrong.
@@ -15,7 +13,8 @@ use crate::pci::DmaMemory;
 pub enum Fault {
     /// The next used element of a queue names a descriptor beyond the ring.
     UsedIdOutOfRange(QueueRole),
-    /// The next used element of a queue appears twice.
+    /// The next used element of a queue appears twice. In a packed ring it strikes once more
+    /// chains are with the device, since else no driver would look.
     UsedIdTwice(QueueRole),
     /// The next used element of a queue claims more bytes than its chain has.
     UsedLengthTooLong(QueueRole),
@@ -23,6 +22,17 @@ pub enum Fault {
     NumBuffersZero,
     /// The next received frame claims to lie in far more buffers than there are.
     NumBuffersHuge,
+    /// The next control command is answered with an error and not executed.
+    ControlRefused,
+    /// The next control command is executed, and its answer is neither yes nor no.
+    ControlGarbage,
+    /// The answer to the next control command comes that many nanoseconds late; until then the
+    /// queue stands still. Takes [`VirtioNetControl::use_clock`](super::VirtioNetControl::use_clock).
+    ControlLate(u64),
+    /// The control queue stands still. Lasts; what waits is executed and answered afterwards.
+    ControlNever,
+    /// A reset of a queue never ends. Lasts.
+    QueueNeverResets,
     /// FEATURES_OK does not stick. Lasts.
     FeaturesRefused,
     /// The status never becomes 0. Lasts.
@@ -60,6 +70,15 @@ impl Faults {
         self.active.len()
     }
 
+    fn take_delay(&mut self) -> Option<u64> {
+        let late = |fault: &Fault| match fault {
+            Fault::ControlLate(delay) => Some(*delay),
+            _ => None,
+        };
+        let at = self.active.iter().position(|fault| late(fault).is_some())?;
+        late(&self.active.remove(at))
+    }
+
     fn take(&mut self, fault: Fault) -> bool {
         let found = self.active.iter().position(|active| *active == fault);
         found.map(|at| self.active.remove(at)).is_some()
@@ -75,8 +94,7 @@ impl Core {
             self.counters.faults += 1;
         }
         if fault == Fault::AllOnes {
-            self.counters.rx_dropped_not_ready += self.backlog.len() as u64;
-            self.backlog.clear();
+            self.counters.rx_dropped_not_ready += self.queues.take_waiting().len() as u64;
             self.counters.faults += 1;
         }
     }
@@ -84,7 +102,20 @@ impl Core {
     pub(super) fn lift_faults(&mut self) {
         self.faults = Faults::default();
         let notify = (layout::NOTIFY as u32).to_le_bytes();
-        self.space.put(layout::NOTIFY_OFFSET_FIELD, &notify);
+        if layout::has_capabilities(self.config.interface) {
+            self.space.put(layout::NOTIFY_OFFSET_FIELD, &notify);
+        }
+        for ring in &mut self.queues.rings {
+            ring.resetting = false;
+        }
+        self.outbox.wake = true;
+    }
+
+    /// By how much the next answer of the control queue is late, if it is.
+    pub(super) fn take_delay(&mut self) -> Option<u64> {
+        let delay = self.faults.take_delay()?;
+        self.counters.faults += 1;
+        Some(delay)
     }
 
     /// Whether an armed fault strikes now.
@@ -100,26 +131,35 @@ impl Core {
     pub(super) fn complete(
         &mut self,
         memory: &DmaMemory,
-        role: QueueRole,
-        chain: &Chain,
+        index: usize,
+        chain: Chain,
         written: u32,
     ) -> Result<(), String> {
+        let role = self.ring(index).role();
         let counters = self.queue_counters(role);
         counters.chains += 1;
         counters.descriptors += chain.segments.len() as u64;
 
-        let head = u32::from(chain.head);
+        let (id, slots) = (u32::from(chain.id), chain.slots);
         if self.take_fault(Fault::UsedIdOutOfRange(role)) {
-            let beyond = u32::from(self.ring(role).queue.size()) + head;
-            return self.push_raw(memory, role, beyond, written);
+            let beyond = u32::from(self.ring(index).size) + id;
+            return self.push_raw(memory, index, beyond, written, slots);
         }
         if self.take_fault(Fault::UsedLengthTooLong(role)) {
             let too_long = chain.len() as u32 + EXCESS;
-            return self.push_raw(memory, role, head, too_long);
+            return self.push_raw(memory, index, id, too_long, slots);
         }
-        self.ring(role).push_used(memory, chain.head, written)?;
-        if self.take_fault(Fault::UsedIdTwice(role)) {
-            self.push_raw(memory, role, head, written)?;
+        let usage = Usage {
+            chain,
+            len: written,
+        };
+        self.ring(index).push_used(memory, usage)?;
+        let twice = Fault::UsedIdTwice(role);
+        if self.faults.has(twice) {
+            self.ring(index).flush(memory)?;
+            if self.ring(index).shows_surplus() && self.take_fault(twice) {
+                self.push_raw(memory, index, id, written, slots)?;
+            }
         }
         Ok(())
     }
@@ -127,11 +167,12 @@ impl Core {
     fn push_raw(
         &mut self,
         memory: &DmaMemory,
-        role: QueueRole,
+        index: usize,
         id: u32,
         len: u32,
+        slots: u16,
     ) -> Result<(), String> {
         self.faults.forced_interrupt = true;
-        self.ring(role).push_used_raw(memory, id, len)
+        self.ring(index).push_raw(memory, id, len, slots)
     }
 }

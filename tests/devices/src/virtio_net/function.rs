@@ -1,12 +1,12 @@
 //! The PCI function: routes accesses to the core and delivers what the core wants done outside.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::core::Core;
-use super::outbox::{EventQueue, EventSink, Outbox};
+use super::outbox::{EventQueue, EventSink, Outbox, Timer};
 use super::{Fault, VirtioNetConfig, VirtioNetControl, device_status, layout};
 use crate::pci::{Bar, DmaMemory, PciFunction, PciHost};
-use crate::wire::PortHandle;
+use crate::wire::{Clock, PortHandle};
 
 /// A virtio-net PCI function.
 pub struct VirtioNet {
@@ -18,7 +18,10 @@ pub(super) struct Shared {
     core: Mutex<Core>,
     host: Arc<dyn PciHost>,
     pub(super) port: Mutex<Option<PortHandle>>,
+    pub(super) clock: Mutex<Option<Arc<dyn Clock>>>,
     events: EventQueue,
+    /// For timers, which may outlive the device.
+    me: Weak<Self>,
 }
 
 impl VirtioNet {
@@ -27,17 +30,21 @@ impl VirtioNet {
     ///
     /// # Panics
     ///
-    /// If the queue size is not a power of two of at most 32768, or the vectors do not fit.
+    /// If a queue size is not a power of two of at most 32768, there is no pair of queues, or the
+    /// vectors do not fit.
     pub fn new(
         config: VirtioNetConfig,
         host: Arc<dyn PciHost>,
         events: EventSink,
     ) -> (Self, VirtioNetControl) {
-        let shared = Arc::new(Shared {
+        config.check();
+        let shared = Arc::new_cyclic(|me| Shared {
             core: Mutex::new(Core::new(config)),
             host,
             port: Mutex::new(None),
+            clock: Mutex::new(None),
             events: EventQueue::new(events),
+            me: me.clone(),
         });
         let control = VirtioNetControl::new(Arc::clone(&shared));
         (Self { shared }, control)
@@ -67,10 +74,27 @@ impl Shared {
         if let Some(asserted) = outbox.line {
             self.host.set_line(asserted);
         }
+        for (delay, timer) in outbox.timers {
+            self.start_timer(delay, timer);
+        }
         if outbox.wake {
             self.host.wake();
         }
         self.events.deliver(outbox.events);
+    }
+
+    /// Without a clock a timer never ends.
+    fn start_timer(&self, delay_ns: u64, timer: Timer) {
+        let Some(clock) = lock(&self.clock).clone() else {
+            return;
+        };
+        let shared = Weak::clone(&self.me);
+        let ended = move || {
+            if let Some(shared) = shared.upgrade() {
+                shared.with(|core| core.timer_ended(timer));
+            }
+        };
+        clock.at(clock.now_ns().saturating_add(delay_ns), Box::new(ended));
     }
 
     fn send_frames(&self, frames: Vec<crate::wire::Frame>) {
@@ -164,6 +188,9 @@ impl Core {
 
     /// The register that an access to the configuration window means (virtio 1.2, 4.1.4.9).
     fn window(&self, offset: u16, width: usize) -> Option<(u8, u64)> {
+        if !layout::has_capabilities(self.config.interface) {
+            return None;
+        }
         let capability = usize::from(layout::PCI_CFG_CAPABILITY);
         let length = self.space.read_u32(capability + 12) as usize;
         if offset != layout::PCI_CFG_DATA || width != length {
@@ -174,8 +201,10 @@ impl Core {
     }
 
     fn read_bar(&mut self, bar: u8, offset: u64, data: &mut [u8]) {
-        if self.faults.has(Fault::AllOnes) || !self.space.decodes_memory() {
+        if !self.answers(bar) {
             data.fill(0xFF);
+        } else if self.is_legacy_bar(bar) {
+            self.read_legacy(offset, data);
         } else if bar == layout::MSIX_BAR.index {
             self.msix.read(offset, data);
         } else if bar == layout::REGISTER_BAR.index {
@@ -189,10 +218,12 @@ impl Core {
     }
 
     fn write_bar(&mut self, bar: u8, offset: u64, data: &[u8], memory: &DmaMemory) {
-        if self.faults.has(Fault::AllOnes) || !self.space.decodes_memory() {
+        if !self.answers(bar) {
             return;
         }
-        if bar == layout::MSIX_BAR.index {
+        if self.is_legacy_bar(bar) {
+            self.write_legacy(offset, data, memory);
+        } else if bar == layout::MSIX_BAR.index {
             let released = self.msix.write(offset, data);
             self.send_messages(released);
         } else if bar == layout::REGISTER_BAR.index {
@@ -202,13 +233,38 @@ impl Core {
         }
     }
 
+    /// Whether the function decodes accesses to a BAR.
+    fn answers(&self, bar: u8) -> bool {
+        let decodes = if self.is_legacy_bar(bar) {
+            self.space.decodes_ports()
+        } else {
+            self.space.decodes_memory()
+        };
+        let there = self.space.bars().iter().any(|there| there.index == bar);
+        there && decodes && !self.faults.has(Fault::AllOnes)
+    }
+
+    fn is_legacy_bar(&self, bar: u8) -> bool {
+        layout::has_ports(self.config.interface) && bar == layout::LEGACY_BAR.index
+    }
+
     fn process(&mut self, memory: &DmaMemory) {
         if !self.is_running() {
             return;
         }
-        let done = self.transmit(memory).and_then(|()| self.receive(memory));
-        if let Err(reason) = done {
+        if let Err(reason) = self.serve(memory) {
             self.break_down(reason);
         }
+    }
+
+    fn serve(&mut self, memory: &DmaMemory) -> Result<(), String> {
+        self.serve_control(memory)?;
+        for pair in 0..self.queues.pairs {
+            self.transmit(memory, pair)?;
+        }
+        for pair in 0..self.queues.pairs {
+            self.receive(memory, pair)?;
+        }
+        self.interrupt_after_wait(memory)
     }
 }

@@ -2,13 +2,16 @@
 //!
 //! Offsets and the order of the capability list are those of QEMU's device on a PCI Express port.
 
-use super::VirtioNetConfig;
+use super::{Interface, VirtioNetConfig};
 use crate::pci::{Bar, Capability, ConfigSpace, HeaderIds, MsixTable};
 
 /// The BAR of the registers.
 pub(super) const REGISTER_BAR: Bar = Bar::memory(4, 16 << 10);
 /// The BAR of the MSI-X table.
 pub(super) const MSIX_BAR: Bar = Bar::memory(1, 4 << 10);
+
+/// The BAR of the legacy registers.
+pub(super) const LEGACY_BAR: Bar = Bar::ports(0, 64);
 
 /// Bytes of each part of the register BAR.
 const REGION_SIZE: u32 = 0x1000;
@@ -35,6 +38,14 @@ const IDS: HeaderIds = HeaderIds {
     subsystem: 0x1100,
     revision: 1,
     class: 0x02_0000,
+};
+
+/// With a legacy interface: the subsystem states the kind of device (virtio 1.2, 4.1.2.3).
+const LEGACY_IDS: HeaderIds = HeaderIds {
+    device: 0x1000,
+    subsystem: 1,
+    revision: 0,
+    ..IDS
 };
 
 /// A part of the register BAR, as its capability states it (virtio 1.2, 4.1.4).
@@ -77,18 +88,40 @@ pub(super) fn msix_table(config: &VirtioNetConfig) -> MsixTable {
     MsixTable::new(config.vectors, MSIX_BAR, 0xDC)
 }
 
+/// Whether the function has the capabilities of virtio 1 and the BAR that they point to.
+pub(super) fn has_capabilities(interface: Interface) -> bool {
+    interface != Interface::Legacy
+}
+
+/// Whether the function has the legacy registers.
+pub(super) fn has_ports(interface: Interface) -> bool {
+    interface != Interface::Modern
+}
+
 /// A fresh configuration space with everything a driver looks for.
-pub(super) fn config_space(msix: &MsixTable) -> ConfigSpace {
-    let mut space = ConfigSpace::new(IDS, 4096);
+pub(super) fn config_space(msix: &MsixTable, interface: Interface) -> ConfigSpace {
+    let ids = if has_ports(interface) {
+        LEGACY_IDS
+    } else {
+        IDS
+    };
+    let mut space = ConfigSpace::new(ids, 4096);
+    if has_ports(interface) {
+        space.add_bar(LEGACY_BAR, false);
+    }
     space.add_bar(MSIX_BAR, false);
-    space.add_bar(REGISTER_BAR, true);
+    if has_capabilities(interface) {
+        space.add_bar(REGISTER_BAR, true);
+    }
 
     space.add_capability(&pci_express());
     space.add_capability(&power_management());
-    for region in &REGIONS {
-        space.add_capability(&region.capability());
+    if has_capabilities(interface) {
+        for region in &REGIONS {
+            space.add_capability(&region.capability());
+        }
+        space.add_capability(&pci_cfg());
     }
-    space.add_capability(&pci_cfg());
     space.add_capability(&msix.capability());
     space
 }

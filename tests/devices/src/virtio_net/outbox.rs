@@ -10,12 +10,23 @@ use crate::wire::Frame;
 /// Takes the events of a device; may call back into its control.
 pub type EventSink = Box<dyn FnMut(DeviceEvent) + Send>;
 
+/// What a timer is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Timer {
+    /// The answer that the control queue holds back.
+    Control,
+    /// The interrupt of a queue, by its index.
+    Interrupt(usize),
+}
+
 /// What the core wants done outside.
 #[derive(Default)]
 pub(super) struct Outbox {
     pub(super) frames: Vec<Frame>,
     pub(super) messages: Vec<MsixMessage>,
     pub(super) events: Vec<DeviceEvent>,
+    /// Timers to start, with the nanoseconds that they run.
+    pub(super) timers: Vec<(u64, Timer)>,
     pub(super) wake: bool,
     /// The interrupt pin, if it changed.
     pub(super) line: Option<bool>,

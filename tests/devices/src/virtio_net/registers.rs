@@ -21,6 +21,8 @@ pub(super) enum Register {
         area: usize,
         high: bool,
     },
+    QueueNotifyData,
+    QueueReset,
 }
 
 impl Register {
@@ -46,6 +48,8 @@ impl Register {
                 area: ((offset - 0x20) / 8) as usize,
                 high: offset % 8 == 4,
             },
+            (0x38, 2) => QueueNotifyData,
+            (0x3A, 2) => QueueReset,
             _ => return None,
         };
         Some(register)
@@ -84,6 +88,7 @@ mod tests {
         assert_eq!(Register::decode(0x2C, 4), address(1, true));
         assert_eq!(Register::decode(0x34, 4), address(2, true));
         assert_eq!(Register::decode(0x38, 4), None);
+        assert_eq!(Register::decode(0x3A, 2), Some(Register::QueueReset));
     }
 
     #[test]

@@ -1,269 +1,265 @@
-//! A split ring, seen from the device: `virtio-queue` for the ring itself, and the checks that a
-//! device owes to itself before it follows a driver's chain.
+//! A queue, seen from the device: its registers, and its ring in the format that was negotiated.
+//!
+//! Chains are checked before the device follows them, and what a driver does to a ring that no
+//! driver may do is either an error, which breaks the device, or a complaint, which is counted.
 
-use std::sync::atomic::Ordering;
+mod chain;
+mod descriptor;
+mod packed;
+mod split;
 
-use virtio_queue::desc::RawDescriptor;
-use virtio_queue::desc::split::Descriptor;
-use virtio_queue::{Queue, QueueOwnedT, QueueT};
-use vm_memory::{Bytes, GuestAddress, GuestMemory, Permissions};
+pub(super) use chain::{Chain, Segment, Usage, length};
 
+use self::packed::Packed;
+use self::split::Split;
 use crate::pci::DmaMemory;
 
 /// No vector: the value that switches a vector off (virtio 1.2, 4.1.5.1.2).
 pub(super) const NO_VECTOR: u16 = 0xFFFF;
 
-const AVAIL_F_NO_INTERRUPT: u16 = 1;
-
-/// The queues of a device with one pair and no control queue.
+/// What a queue is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum QueueRole {
-    /// Queue 0.
+    /// Frames to the driver: queues 0, 2, 4 and so on.
     Receive,
-    /// Queue 1.
+    /// Frames from the driver: queues 1, 3, 5 and so on.
     Transmit,
+    /// Commands: the last queue, behind all pairs.
+    Control,
 }
 
-impl QueueRole {
-    /// The role of a queue, by its index.
-    pub(super) fn from_index(index: u64) -> Option<Self> {
-        match index {
-            0 => Some(Self::Receive),
-            1 => Some(Self::Transmit),
-            _ => None,
-        }
-    }
+/// What the negotiated features mean for a ring.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RingFeatures {
+    pub(super) event_idx: bool,
+    pub(super) indirect: bool,
+    pub(super) packed: bool,
+    pub(super) in_order: bool,
 }
 
-/// A piece of guest memory.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Segment {
-    pub(super) address: GuestAddress,
-    pub(super) len: usize,
+/// When a queue may interrupt: after so many frames, or so long after the first of them
+/// (virtio 1.2, 5.1.6.5, "Notifications Coalescing"). Zeros mean at once.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Coalescing {
+    /// Frames.
+    pub max_packets: u32,
+    /// Microseconds.
+    pub max_usecs: u32,
 }
 
-/// A chain that passed the checks: memory that exists, all of one direction.
-#[derive(Debug)]
-pub(super) struct Chain {
-    pub(super) head: u16,
-    pub(super) segments: Vec<Segment>,
-}
-
-impl Chain {
-    pub(super) fn len(&self) -> usize {
-        self.segments.iter().map(|segment| segment.len).sum()
-    }
+enum Format {
+    Split(Split),
+    Packed(Packed),
 }
 
 /// One queue with its registers.
 pub(super) struct Ring {
-    pub(super) queue: Queue,
+    role: QueueRole,
+    max_size: u16,
+    pub(super) size: u16,
     pub(super) vector: u16,
-    /// Halves as the driver wrote them: descriptor table, driver area, device area.
+    /// Halves as the driver wrote them: descriptor, driver and device area.
     pub(super) addresses: [u64; 3],
     /// The driver rang since the queue was served.
     pub(super) doorbell: bool,
-    indirect: bool,
-    /// Chains used since the driver was last asked whether it wants to know.
-    used: u32,
+    /// A reset of the queue is under way.
+    pub(super) resetting: bool,
+    pub(super) coalescing: Coalescing,
+    /// Frames moved since the driver was last interrupted.
+    pub(super) frames: u32,
+    /// A timer runs that ends the wait for more frames.
+    pub(super) timer: bool,
+    /// The timer ended.
+    pub(super) due: bool,
+    format: Option<Format>,
+    /// Chains that were taken and given back, the next one last.
+    returned: Vec<Chain>,
+    /// Chains that are used, but the driver can't see it yet.
+    pending: Vec<Usage>,
+    in_order: bool,
 }
 
 impl Ring {
-    /// # Panics
-    ///
-    /// If `max_size` is not a power of two of at most 32768.
-    pub(super) fn new(max_size: u16) -> Self {
+    pub(super) fn new(role: QueueRole, max_size: u16) -> Self {
         Self {
-            queue: Queue::new(max_size).expect("a power of two"),
+            role,
+            max_size,
+            size: max_size,
             vector: NO_VECTOR,
             addresses: [0; 3],
             doorbell: false,
-            indirect: false,
-            used: 0,
+            resetting: false,
+            coalescing: Coalescing::default(),
+            frames: 0,
+            timer: false,
+            due: false,
+            format: None,
+            returned: Vec::new(),
+            pending: Vec::new(),
+            in_order: false,
         }
+    }
+
+    /// As after a reset of the device.
+    pub(super) fn reset(&mut self) {
+        *self = Self::new(self.role, self.max_size);
+    }
+
+    pub(super) fn role(&self) -> QueueRole {
+        self.role
+    }
+
+    /// Whether the driver enabled it.
+    pub(super) fn ready(&self) -> bool {
+        self.format.is_some()
+    }
+
+    /// Sets the number of entries. Split rings have a power of two (virtio 1.2, 2.7).
+    pub(super) fn try_set_size(&mut self, size: u64, packed: bool) -> bool {
+        let fits = size >= 1 && size <= self.max_size.into();
+        if !fits || !packed && !size.is_power_of_two() {
+            return false;
+        }
+        self.size = size as u16;
+        true
     }
 
     /// Takes the ring into use where the driver put it.
     pub(super) fn enable(
         &mut self,
         memory: &DmaMemory,
-        event_idx: bool,
-        indirect: bool,
+        features: RingFeatures,
     ) -> Result<(), String> {
-        let [table, driver, device] = self.addresses.map(GuestAddress);
-        let placed = self
-            .queue
-            .try_set_desc_table_address(table)
-            .and_then(|()| self.queue.try_set_avail_ring_address(driver))
-            .and_then(|()| self.queue.try_set_used_ring_address(device));
-        placed.map_err(|error| format!("queue enabled with a bad address: {error}"))?;
-
-        self.queue.set_event_idx(event_idx);
-        self.indirect = indirect;
-        self.queue.set_ready(true);
-        if !self.queue.is_valid(memory) {
-            return Err("queue enabled outside memory".to_owned());
-        }
+        let (size, addresses) = (self.size, self.addresses);
+        let format = if features.packed {
+            Packed::new(memory, size, addresses, features).map(Format::Packed)?
+        } else {
+            Split::new(memory, size, addresses, features).map(Format::Split)?
+        };
+        self.format = Some(format);
+        self.in_order = features.in_order;
         Ok(())
     }
 
     /// Takes the next chain that the driver made available.
-    pub(super) fn pop(
-        &mut self,
-        memory: &DmaMemory,
-        role: QueueRole,
-    ) -> Result<Option<Chain>, String> {
-        let mut available = self
-            .queue
-            .iter(memory)
-            .map_err(|error| format!("{role:?}: available index: {error}"))?;
-        let Some(chain) = available.next() else {
-            return Ok(None);
-        };
-
-        let head = chain.head_index();
-        self.check_head(memory, head)
-            .map_err(|what| format!("{role:?}: {what}"))?;
-        let segments = collect(memory, chain, role == QueueRole::Receive)
-            .map_err(|what| format!("{role:?}: chain {head}: {what}"))?;
-        Ok(Some(Chain { head, segments }))
-    }
-
-    /// Gives back the last `count` chains that were taken and not used.
-    pub(super) fn unpop(&mut self, count: usize) {
-        for _ in 0..count {
-            self.queue.go_to_previous_position();
+    pub(super) fn pop(&mut self, memory: &DmaMemory) -> Result<Option<Chain>, String> {
+        if let Some(chain) = self.returned.pop() {
+            return Ok(Some(chain));
+        }
+        match &mut self.format {
+            Some(Format::Split(ring)) => ring.pop(memory, self.role),
+            Some(Format::Packed(ring)) => ring.pop(memory, self.role),
+            None => Ok(None),
         }
     }
 
-    /// Hands a chain back with `len` bytes written.
-    pub(super) fn push_used(
-        &mut self,
-        memory: &DmaMemory,
-        head: u16,
-        len: u32,
-    ) -> Result<(), String> {
-        self.used += 1;
-        let added = self.queue.add_used(memory, head, len);
-        added.map_err(|error| format!("used ring: {error}"))
+    /// Gives back the last chains that were taken and not used, in the order they were taken.
+    pub(super) fn unpop(&mut self, chains: Vec<Chain>) {
+        self.returned.extend(chains.into_iter().rev());
     }
 
-    /// Writes a used element as it is, however wrong.
-    pub(super) fn push_used_raw(
+    /// Uses a chain; the driver sees it after [`flush`](Self::flush) at the latest.
+    pub(super) fn push_used(&mut self, memory: &DmaMemory, usage: Usage) -> Result<(), String> {
+        // A batch of which only the last is named: the others were used completely.
+        let hides = self.pending.last().is_some_and(|last| !last.is_complete());
+        if self.in_order && hides {
+            self.flush(memory)?;
+        }
+        self.pending.push(usage);
+        if !self.batches() {
+            self.flush(memory)?;
+        }
+        Ok(())
+    }
+
+    /// Whether used chains may wait for each other.
+    pub(super) fn batches(&self) -> bool {
+        self.in_order || matches!(self.format, Some(Format::Packed(_)))
+    }
+
+    /// Lets the driver see all that was used.
+    pub(super) fn flush(&mut self, memory: &DmaMemory) -> Result<(), String> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let batch = std::mem::take(&mut self.pending);
+        match &mut self.format {
+            Some(Format::Split(ring)) => ring.push_used(memory, &batch),
+            Some(Format::Packed(ring)) => ring.push_used(memory, &batch),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes a used element as it is, however wrong; it takes the place of `slots` descriptors.
+    pub(super) fn push_raw(
         &mut self,
         memory: &DmaMemory,
         id: u32,
         len: u32,
+        slots: u16,
     ) -> Result<(), String> {
-        let next = self.queue.next_used();
-        let base = self.queue.used_ring();
-        let slot = base + 4 + 8 * u64::from(next % self.queue.size());
-        let mut element = [0; 8];
-        element[..4].copy_from_slice(&id.to_le_bytes());
-        element[4..].copy_from_slice(&len.to_le_bytes());
-        let index = next.wrapping_add(1);
-
-        memory
-            .write_slice(&element, GuestAddress(slot))
-            .and_then(|()| memory.write_slice(&index.to_le_bytes(), GuestAddress(base + 2)))
-            .map_err(|error| format!("used ring: {error}"))?;
-        self.queue.set_next_used(index);
-        self.used += 1;
-        Ok(())
+        self.flush(memory)?;
+        match &mut self.format {
+            Some(Format::Split(ring)) => ring.push(memory, id, len, 1),
+            Some(Format::Packed(ring)) => ring.push(memory, id as u16, len, slots),
+            None => Ok(()),
+        }
     }
 
-    /// Whether the driver wants an interrupt for what was used since the last call.
+    /// Whether the driver would see another used element behind those it waits for. In a packed
+    /// ring it looks only where a chain of its own is.
+    pub(super) fn shows_surplus(&self) -> bool {
+        match &self.format {
+            Some(Format::Packed(ring)) => ring.has_taken(),
+            _ => true,
+        }
+    }
+
+    /// Whether the driver wants an interrupt for what it saw used since the last call.
     pub(super) fn wants_interrupt(&mut self, memory: &DmaMemory) -> Result<bool, String> {
-        if std::mem::take(&mut self.used) == 0 {
-            return Ok(false);
+        match &mut self.format {
+            Some(Format::Split(ring)) => ring.wants_interrupt(memory),
+            Some(Format::Packed(ring)) => ring.wants_interrupt(memory),
+            None => Ok(false),
         }
-        if self.queue.event_idx_enabled() {
-            let wanted = self.queue.needs_notification(memory);
-            return wanted.map_err(|error| format!("used event: {error}"));
-        }
-        // `virtio-queue` knows suppression by position only.
-        let flags: u16 = memory
-            .read_obj(GuestAddress(self.queue.avail_ring()))
-            .map_err(|error| format!("available flags: {error}"))?;
-        Ok(u16::from_le(flags) & AVAIL_F_NO_INTERRUPT == 0)
     }
 
     /// Asks for a doorbell at the next chain that is made available; chains that are there and
     /// were left alone do not count. Returns whether any are there.
     pub(super) fn enable_doorbell(&mut self, memory: &DmaMemory) -> Result<bool, String> {
-        let next = self.queue.next_avail();
-        let available = self.queue.avail_idx(memory, Ordering::Acquire);
-        let available = available
-            .map_err(|error| format!("available index: {error}"))?
-            .0;
-
-        // `virtio-queue` asks for a doorbell at its own position. That would be in the past if
-        // chains were left, and the doorbell for the next one would not come.
-        self.queue.set_next_avail(available);
-        let more = self.queue.enable_notification(memory);
-        self.queue.set_next_avail(next);
-
-        let more = more.map_err(|error| format!("used ring: {error}"))?;
-        Ok(more || available != next)
+        let more = match &mut self.format {
+            Some(Format::Split(ring)) => ring.enable_doorbell(memory)?,
+            Some(Format::Packed(ring)) => ring.enable_doorbell(memory, self.role)?,
+            None => false,
+        };
+        Ok(more || !self.returned.is_empty())
     }
 
     /// Wants no doorbell for now.
     pub(super) fn disable_doorbell(&mut self, memory: &DmaMemory) -> Result<(), String> {
-        let done = self.queue.disable_notification(memory);
-        done.map_err(|error| format!("used ring: {error}"))
+        match &mut self.format {
+            Some(Format::Split(ring)) => ring.disable_doorbell(memory),
+            Some(Format::Packed(ring)) => ring.disable_doorbell(memory),
+            None => Ok(()),
+        }
     }
 
-    fn check_head(&self, memory: &DmaMemory, head: u16) -> Result<(), String> {
-        if head >= self.queue.size() {
-            return Err(format!("head {head} in a ring of {}", self.queue.size()));
+    /// Where the driver will make its next chain available, as NOTIFICATION_DATA states it: the
+    /// position in 15 bits and the wrap counter, or the available index.
+    pub(super) fn available_word(&mut self, memory: &DmaMemory) -> Result<u16, String> {
+        match &mut self.format {
+            Some(Format::Split(ring)) => ring.available_index(memory),
+            Some(Format::Packed(ring)) => Ok(ring.available_word(memory, self.role)),
+            None => Ok(0),
         }
-        let at = self.queue.desc_table() + 16 * u64::from(head);
-        let raw: RawDescriptor = memory
-            .read_obj(GuestAddress(at))
-            .map_err(|error| format!("descriptor {head}: {error}"))?;
-        let descriptor = Descriptor::from(raw);
-        if !descriptor.refers_to_indirect_table() {
-            return Ok(());
-        }
-        if !self.indirect {
-            return Err(format!("head {head} is indirect, which was not negotiated"));
-        }
-        if descriptor.has_next() {
-            return Err(format!("head {head} is indirect and has a next"));
-        }
-        Ok(())
     }
-}
 
-/// Follows a chain to its end and checks every descriptor (virtio 1.2, 2.7.4 and 2.7.5).
-fn collect<'m>(
-    memory: &'m DmaMemory,
-    chain: impl Iterator<Item = Descriptor> + 'm,
-    writable: bool,
-) -> Result<Vec<Segment>, String> {
-    let access = if writable {
-        Permissions::Write
-    } else {
-        Permissions::Read
-    };
-    let mut segments = Vec::new();
-    let mut ends = false;
-    for descriptor in chain {
-        let (address, len) = (descriptor.addr(), descriptor.len() as usize);
-        if descriptor.is_write_only() != writable {
-            return Err("a descriptor of the wrong direction".to_owned());
+    /// What the driver did since the last call though it must not.
+    pub(super) fn take_complaints(&mut self) -> Vec<String> {
+        match &mut self.format {
+            Some(Format::Split(ring)) => std::mem::take(&mut ring.complaints),
+            Some(Format::Packed(ring)) => std::mem::take(&mut ring.complaints),
+            None => Vec::new(),
         }
-        if len == 0 {
-            return Err("an empty descriptor".to_owned());
-        }
-        if !memory.check_range(address, len, access) {
-            return Err(format!("{len} bytes at {:#x} are not memory", address.0));
-        }
-        segments.push(Segment { address, len });
-        ends = !descriptor.has_next();
     }
-    if !ends {
-        return Err("it loops, leaves its table, or its table is malformed".to_owned());
-    }
-    Ok(segments)
 }

@@ -1,16 +1,16 @@
 //! Frames from the wire into the guest's buffers (virtio 1.2, 5.1.6.3 and 5.1.6.4).
 
-use virtio_queue::QueueT;
 use vm_memory::Bytes;
 
 use super::core::Core;
-use super::ring::{Chain, QueueRole};
+use super::queues::Queues;
+use super::ring::Chain;
 use super::{Fault, feature};
 use crate::pci::DmaMemory;
 use crate::wire::Frame;
 
 /// The header in front of each frame, `num_buffers` included.
-pub(super) const HEADER_LEN: usize = 12;
+const HEADER_LEN: usize = 12;
 const NUM_BUFFERS: usize = 10;
 
 /// What a huge `num_buffers` is.
@@ -23,99 +23,139 @@ enum Placed {
 }
 
 impl Core {
+    /// Bytes of the header: legacy drivers leave `num_buffers` out if it says nothing
+    /// (virtio 1.2, 5.1.6.1).
+    pub(super) fn header_len(&self) -> usize {
+        if self.legacy && self.features & feature::MRG_RXBUF == 0 {
+            NUM_BUFFERS
+        } else {
+            HEADER_LEN
+        }
+    }
+
     /// A frame came in from the wire.
     pub(super) fn frame_arrived(&mut self, frame: Frame) {
+        let lane = self.queues.steer(&frame);
         if !self.link_up {
             self.counters.rx_dropped_link_down += 1;
-        } else if !self.is_running() || !self.rx.queue.ready() {
+        } else if !self.is_running() || lane.is_none() {
             self.counters.rx_dropped_not_ready += 1;
-        } else if self.backlog.len() >= self.config.backlog {
+        } else if !self.rules.take(&frame, &self.mac) {
+            self.counters.rx_dropped_filter += 1;
+        } else if lane.is_some_and(|lane| lane.backlog.len() >= self.config.backlog) {
             self.counters.rx_dropped_backlog += 1;
         } else {
-            self.backlog.push_back(frame);
+            self.enqueue(frame);
             self.outbox.wake = true;
         }
     }
 
-    /// Moves what waits into the guest's buffers, as far as they reach.
-    pub(super) fn receive(&mut self, memory: &DmaMemory) -> Result<(), String> {
-        if !self.rx.queue.ready() {
+    fn enqueue(&mut self, frame: Frame) {
+        if self.queues.enqueue(frame).is_err() {
+            self.counters.rx_dropped_not_ready += 1;
+        }
+    }
+
+    /// Finds new lanes for frames that wait, since the queues are no longer what they were.
+    pub(super) fn steer_again(&mut self) {
+        for frame in self.queues.take_waiting() {
+            self.enqueue(frame);
+        }
+        self.outbox.wake = true;
+    }
+
+    /// Moves what waits for a pair into the guest's buffers, as far as they reach.
+    pub(super) fn receive(&mut self, memory: &DmaMemory, pair: u16) -> Result<(), String> {
+        let index = Queues::receive(pair);
+        if !self.ring(index).ready() {
             return Ok(());
         }
-        let rung = std::mem::take(&mut self.rx.doorbell);
-        if self.starved && !rung {
+        let rung = std::mem::take(&mut self.ring(index).doorbell);
+        let lane = self.lane(pair);
+        if lane.starved && !rung {
             return Ok(());
         }
 
-        self.starved = false;
-        while let Some(frame) = self.backlog.pop_front() {
-            match self.place_or_ask(memory, &frame)? {
+        lane.starved = false;
+        while let Some(frame) = self.lane(pair).backlog.pop_front() {
+            match self.place_or_ask(memory, index, &frame)? {
                 Placed::Yes => {}
                 Placed::TooLarge => self.counters.rx_dropped_too_large += 1,
                 Placed::NoBuffers => {
-                    self.backlog.push_front(frame);
-                    self.starved = true;
+                    let lane = self.lane(pair);
+                    lane.backlog.push_front(frame);
+                    lane.starved = true;
                     break;
                 }
             }
         }
-        if !self.starved {
-            self.rx.disable_doorbell(memory)?;
+        if !self.lane(pair).starved {
+            self.ring(index).disable_doorbell(memory)?;
         }
-        self.interrupt_queue(QueueRole::Receive, memory)
+        self.interrupt_queue(index, memory)
     }
 
     /// Places `frame`. Without buffers it asks for a doorbell, and looks again in case the
     /// driver added some before it could see that.
-    fn place_or_ask(&mut self, memory: &DmaMemory, frame: &[u8]) -> Result<Placed, String> {
-        match self.place(memory, frame)? {
+    fn place_or_ask(
+        &mut self,
+        memory: &DmaMemory,
+        index: usize,
+        frame: &[u8],
+    ) -> Result<Placed, String> {
+        match self.place(memory, index, frame)? {
             Placed::NoBuffers => {
-                self.rx.enable_doorbell(memory)?;
-                self.place(memory, frame)
+                self.ring(index).enable_doorbell(memory)?;
+                self.place(memory, index, frame)
             }
             placed => Ok(placed),
         }
     }
 
-    fn place(&mut self, memory: &DmaMemory, frame: &[u8]) -> Result<Placed, String> {
-        let needed = HEADER_LEN + frame.len();
+    fn place(&mut self, memory: &DmaMemory, index: usize, frame: &[u8]) -> Result<Placed, String> {
+        let header = self.header_len();
+        let needed = header + frame.len();
         let mergeable = self.features & feature::MRG_RXBUF != 0;
         let mut chains = Vec::with_capacity(1);
         let mut room = 0;
         while room < needed {
             if chains.len() == 1 && !mergeable {
-                self.rx.unpop(1);
+                self.ring(index).unpop(chains);
                 return Ok(Placed::TooLarge);
             }
-            let Some(chain) = self.rx.pop(memory, QueueRole::Receive)? else {
-                self.rx.unpop(chains.len());
+            let Some(chain) = self.pop(memory, index)? else {
+                self.ring(index).unpop(chains);
                 return Ok(Placed::NoBuffers);
             };
-            if chain.len() < HEADER_LEN {
+            if chain.len() < header {
                 return Err(format!("receive buffer of {} bytes", chain.len()));
             }
             room += chain.len();
             chains.push(chain);
         }
-        self.fill_chains(memory, &chains, frame)?;
+        self.fill_chains(memory, index, chains, frame)?;
         Ok(Placed::Yes)
     }
 
     fn fill_chains(
         &mut self,
         memory: &DmaMemory,
-        chains: &[Chain],
+        index: usize,
+        chains: Vec<Chain>,
         frame: &[u8],
     ) -> Result<(), String> {
         let header = self.header(chains.len() as u16);
         let mut source = Source {
-            parts: [&header, frame],
+            parts: [&header[..self.header_len()], frame],
         };
         for chain in chains {
-            let written = source.fill(memory, chain)?;
-            self.complete(memory, QueueRole::Receive, chain, written as u32)?;
+            self.check_header(index, &chain);
+            let written = source.fill(memory, &chain)?;
+            self.complete(memory, index, chain, written as u32)?;
         }
+        self.flush_by_chance(memory, index)?;
 
+        self.ring(index).frames += 1;
         self.counters.rx.frames += 1;
         self.counters.rx.bytes += frame.len() as u64;
         Ok(())

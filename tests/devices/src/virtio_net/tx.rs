@@ -1,11 +1,7 @@
 //! Frames from the guest to the wire (virtio 1.2, 5.1.6.2).
 
-use virtio_queue::QueueT;
-use vm_memory::Bytes;
-
 use super::core::Core;
-use super::ring::{Chain, QueueRole};
-use super::rx::HEADER_LEN;
+use super::queues::Queues;
 use crate::pci::DmaMemory;
 use crate::wire::Frame;
 
@@ -18,36 +14,48 @@ const ETHERNET_HEADER: usize = 14;
 
 impl Core {
     /// Sends what the driver made available, if it rang.
-    pub(super) fn transmit(&mut self, memory: &DmaMemory) -> Result<(), String> {
-        if !self.tx.queue.ready() || !std::mem::take(&mut self.tx.doorbell) {
+    pub(super) fn transmit(&mut self, memory: &DmaMemory, pair: u16) -> Result<(), String> {
+        let index = Queues::transmit(pair);
+        let ring = self.ring(index);
+        if !ring.ready() || !std::mem::take(&mut ring.doorbell) {
             return Ok(());
         }
-        self.tx.disable_doorbell(memory)?;
+        ring.disable_doorbell(memory)?;
         let mut left = BURST;
         loop {
-            if self.transmit_up_to(&mut left, memory)? {
+            if self.transmit_up_to(&mut left, memory, pair)? {
                 // More is there than fits a burst: as if the driver rang again.
-                self.tx.doorbell = true;
+                self.ring(index).doorbell = true;
                 self.outbox.wake = true;
                 break;
             }
-            if !self.tx.enable_doorbell(memory)? {
+            if !self.ring(index).enable_doorbell(memory)? {
                 break;
             }
         }
-        self.interrupt_queue(QueueRole::Transmit, memory)
+        self.interrupt_queue(index, memory)
     }
 
     /// Returns whether the burst ended before the queue was empty.
-    fn transmit_up_to(&mut self, left: &mut usize, memory: &DmaMemory) -> Result<bool, String> {
+    fn transmit_up_to(
+        &mut self,
+        left: &mut usize,
+        memory: &DmaMemory,
+        pair: u16,
+    ) -> Result<bool, String> {
+        let index = Queues::transmit(pair);
         while *left > 0 {
-            let Some(chain) = self.tx.pop(memory, QueueRole::Transmit)? else {
+            let Some(chain) = self.pop(memory, index)? else {
                 return Ok(false);
             };
             *left -= 1;
-            let frame = gather(memory, &chain)?;
+            self.check_header(index, &chain);
+            let frame = parse(chain.read(memory)?, self.header_len())?;
+            self.queues.sent(&frame, pair);
             self.send(frame);
-            self.complete(memory, QueueRole::Transmit, &chain, 0)?;
+            self.complete(memory, index, chain, 0)?;
+            self.ring(index).frames += 1;
+            self.flush_by_chance(memory, index)?;
         }
         Ok(true)
     }
@@ -66,17 +74,9 @@ impl Core {
     }
 }
 
-/// Reads a frame and checks its header: no offload is on offer, so none may be asked for.
-fn gather(memory: &DmaMemory, chain: &Chain) -> Result<Frame, String> {
-    let mut bytes = vec![0; chain.len()];
-    let mut at = 0;
-    for segment in &chain.segments {
-        memory
-            .read_slice(&mut bytes[at..at + segment.len], segment.address)
-            .map_err(|error| format!("transmit buffer: {error}"))?;
-        at += segment.len;
-    }
-    if bytes.len() < HEADER_LEN + ETHERNET_HEADER {
+/// Cuts the header off and checks it: no offload is on offer, so none may be asked for.
+fn parse(mut bytes: Vec<u8>, header: usize) -> Result<Frame, String> {
+    if bytes.len() < header + ETHERNET_HEADER {
         return Err(format!("a frame of {} bytes, header included", bytes.len()));
     }
     let (flags, gso_type) = (bytes[0], bytes[1]);
@@ -85,6 +85,6 @@ fn gather(memory: &DmaMemory, chain: &Chain) -> Result<Frame, String> {
             "offloads (flags {flags:#x}, gso {gso_type:#x}) were not negotiated"
         ));
     }
-    bytes.drain(..HEADER_LEN);
+    bytes.drain(..header);
     Ok(bytes)
 }

@@ -21,7 +21,7 @@ const UDP: u8 = 17;
 
 /// Frames of one flow must stay in order.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(super) struct Flow {
+pub(crate) struct Flow {
     destination: MacAddress,
     source: MacAddress,
     ethertype: u16,
@@ -31,7 +31,7 @@ pub(super) struct Flow {
 
 impl Flow {
     /// The flow of `frame`; fields that it does not have are zero.
-    pub(super) fn of(frame: &[u8]) -> Self {
+    pub(crate) fn of(frame: &[u8]) -> Self {
         let (ethertype, at) = ethertype(frame);
         let mut flow = Self {
             destination: super::destination(frame).unwrap_or_default(),
@@ -51,6 +51,17 @@ impl Flow {
             flow.ports = ports.copied().unwrap_or_default();
         }
         flow
+    }
+
+    /// The flow of the answers.
+    pub(crate) fn reversed(self) -> Self {
+        let [a, b, c, d] = self.ports;
+        Self {
+            destination: self.source,
+            source: self.destination,
+            ports: [c, d, a, b],
+            ..self
+        }
     }
 }
 

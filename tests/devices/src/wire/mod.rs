@@ -10,6 +10,7 @@ pub mod stack;
 pub mod switch;
 pub mod testing;
 
+pub(crate) use flow::Flow;
 pub use ledger::{FrameLedger, LedgerReport, PhaseReport, Totals};
 pub use peer::Peer;
 pub use stack::{FrameIo, Stack, StackConfig};

@@ -142,5 +142,6 @@ fn event_of(role: QueueRole) -> u32 {
     match role {
         QueueRole::Receive => reason::RECEIVE_RING_BROKEN,
         QueueRole::Transmit => reason::TRANSMIT_RING_BROKEN,
+        QueueRole::Control => unreachable!("a device without a control queue"),
     }
 }

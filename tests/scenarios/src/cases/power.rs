@@ -114,7 +114,7 @@ pub(super) fn hibernate_changed_device(world: &mut World) -> Result<()> {
 }
 
 /// What every virtio 1 device offers, and some of what it need not.
-fn any_features() -> u64 {
+fn any_features() -> u128 {
     let optional = [
         feature::MRG_RXBUF,
         feature::STATUS,

@@ -21,6 +21,8 @@ pub(super) const BASE: u64 = 0x1_0000_0000;
 const RINGS: u64 = BASE + 0x10_0000;
 const BUFFERS: u64 = BASE + 0x100_0000;
 const HEADER: usize = 12;
+/// Most queues that there is memory for.
+const QUEUES: usize = 5;
 
 pub(super) const F_NEXT: u16 = 1;
 pub(super) const F_WRITE: u16 = 2;
@@ -67,8 +69,8 @@ pub(super) struct Driver {
     pub(super) clock: Arc<ManualClock>,
     pub(super) far_end: PortHandle,
     pub(super) arrived: Arc<Mutex<Vec<Frame>>>,
-    next_available: [u16; 2],
-    next_used: [u16; 2],
+    next_available: [u16; QUEUES],
+    next_used: [u16; QUEUES],
     size: u16,
 }
 
@@ -104,8 +106,8 @@ impl Driver {
             clock,
             far_end,
             arrived,
-            next_available: [0; 2],
-            next_used: [0; 2],
+            next_available: [0; QUEUES],
+            next_used: [0; QUEUES],
             size,
         };
         driver.device.config_write(0x04, &6_u16.to_le_bytes());
@@ -114,17 +116,18 @@ impl Driver {
     }
 
     /// A driver that is through with its set-up, with `features`.
-    pub(super) fn running(config: VirtioNetConfig, features: u64) -> Self {
+    pub(super) fn running(config: VirtioNetConfig, features: u128) -> Self {
         let mut driver = Self::new(config);
         driver.bring_up(features);
         driver
     }
 
-    pub(super) fn bring_up(&mut self, features: u64) {
+    pub(super) fn bring_up(&mut self, features: u128) {
         self.negotiate(features);
         assert_eq!(self.status(), 11, "the features were not taken");
-        self.set_up_queue(0);
-        self.set_up_queue(1);
+        for queue in 0..u16::from_le_bytes(self.read(0x12)) {
+            self.set_up_queue(queue);
+        }
         self.set_status(15);
     }
 
@@ -158,12 +161,11 @@ impl Driver {
         self.write(0x14, &[status]);
     }
 
-    pub(super) fn offered(&mut self) -> u64 {
-        let mut word = |select: u32| {
+    pub(super) fn offered(&mut self) -> u128 {
+        (0..4_u32).rev().fold(0, |all, select| {
             self.write(0x00, &select.to_le_bytes());
-            u64::from(u32::from_le_bytes(self.read(0x04)))
-        };
-        word(1) << 32 | word(0)
+            all << 32 | u128::from(u32::from_le_bytes(self.read(0x04)))
+        })
     }
 
     pub(super) fn write_feature_word(&mut self, select: u32, word: u32) {
@@ -171,20 +173,26 @@ impl Driver {
         self.write(0x0C, &word.to_le_bytes());
     }
 
-    /// Resets and negotiates, high word first, up to FEATURES_OK.
-    pub(super) fn negotiate(&mut self, features: u64) {
+    /// Resets and negotiates, word 1 before word 0, up to FEATURES_OK.
+    pub(super) fn negotiate(&mut self, features: u128) {
         self.set_status(0);
         self.set_status(1);
         self.set_status(3);
         self.write_feature_word(1, (features >> 32) as u32);
         self.write_feature_word(0, features as u32);
+        if features >> 64 != 0 {
+            self.write_feature_word(2, (features >> 64) as u32);
+            self.write_feature_word(3, (features >> 96) as u32);
+        }
         self.set_status(11);
-        self.next_available = [0; 2];
-        self.next_used = [0; 2];
+        self.next_available = [0; QUEUES];
+        self.next_used = [0; QUEUES];
     }
 
     /// Clears the rings of a queue and enables it: vector 1 for queue 0, 2 for queue 1.
     pub(super) fn set_up_queue(&mut self, queue: u16) {
+        self.next_available[usize::from(queue)] = 0;
+        self.next_used[usize::from(queue)] = 0;
         let base = ring(queue);
         let clear = vec![0; 0xC000];
         self.machine
@@ -199,6 +207,22 @@ impl Driver {
             self.write(offset + 4, &((address >> 32) as u32).to_le_bytes());
         }
         self.write(0x1C, &1_u16.to_le_bytes());
+    }
+
+    pub(super) fn put_bytes(&self, address: u64, bytes: &[u8]) {
+        self.machine
+            .memory
+            .write_slice(bytes, GuestAddress(address))
+            .unwrap();
+    }
+
+    pub(super) fn get_bytes(&self, address: u64, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        self.machine
+            .memory
+            .read_slice(&mut bytes, GuestAddress(address))
+            .unwrap();
+        bytes
     }
 
     pub(super) fn put<T: vm_memory::ByteValued>(&self, address: u64, value: T) {
@@ -240,6 +264,12 @@ impl Driver {
 
     pub(super) fn kick(&mut self, queue: u16) {
         self.write(0x3000 + 4 * u64::from(queue), &queue.to_le_bytes());
+    }
+
+    /// Rings and says how far the driver is (NOTIFICATION_DATA).
+    pub(super) fn kick_at(&mut self, queue: u16, word: u16) {
+        let data = u32::from(queue) | u32::from(word) << 16;
+        self.write(0x3000 + 4 * u64::from(queue), &data.to_le_bytes());
     }
 
     /// Offers receive buffers of `len` bytes, one descriptor each.

@@ -4,7 +4,7 @@ use super::super::*;
 use super::driver::{Driver, MAC, Used, frame};
 use crate::pci::PciFunction;
 
-const FEATURES: u64 = feature::VERSION_1 | feature::MAC | feature::MRG_RXBUF | feature::EVENT_IDX;
+const FEATURES: u128 = feature::VERSION_1 | feature::MAC | feature::MRG_RXBUF | feature::EVENT_IDX;
 
 /// A running driver with eight receive buffers.
 fn running() -> Driver {

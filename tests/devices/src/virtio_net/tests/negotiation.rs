@@ -4,7 +4,7 @@ use super::super::*;
 use super::driver::{Driver, MAC, ring};
 use crate::pci::PciFunction;
 
-const BASIC: u64 = feature::VERSION_1 | feature::MAC;
+const BASIC: u128 = feature::VERSION_1 | feature::MAC;
 
 fn config() -> VirtioNetConfig {
     VirtioNetConfig::new(MAC)

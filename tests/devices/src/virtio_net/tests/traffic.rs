@@ -3,10 +3,10 @@
 use super::super::*;
 use super::driver::{BASE, Driver, F_INDIRECT, F_NEXT, F_WRITE, MAC, Used, buffer, frame};
 
-const BASIC: u64 = feature::VERSION_1 | feature::MAC;
-const MERGEABLE: u64 = BASIC | feature::MRG_RXBUF;
+const BASIC: u128 = feature::VERSION_1 | feature::MAC;
+const MERGEABLE: u128 = BASIC | feature::MRG_RXBUF;
 
-fn running(features: u64) -> Driver {
+fn running(features: u128) -> Driver {
     let mut driver = Driver::running(VirtioNetConfig::new(MAC), features);
     driver.settle();
     driver.take_events();
@@ -299,7 +299,7 @@ fn a_masked_vector_keeps_its_interrupt_until_it_is_unmasked() {
 }
 
 /// Runs `spoil` on a driver with one frame to send, and returns what broke.
-fn broken_by(features: u64, spoil: impl FnOnce(&mut Driver)) -> String {
+fn broken_by(features: u128, spoil: impl FnOnce(&mut Driver)) -> String {
     let mut driver = running(features);
     driver.offer_frame(0, &frame(100, 1));
     spoil(&mut driver);
