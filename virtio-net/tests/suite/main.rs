@@ -23,6 +23,7 @@ mod garbage;
 mod hostile;
 #[cfg(not(miri))]
 mod hostile_random;
+mod in_order;
 mod legacy;
 mod legacy_ports;
 mod memory;
@@ -31,6 +32,12 @@ mod offload_parse;
 mod offload_random;
 mod offload_receive;
 mod offload_send;
+mod packed_model;
+mod packed_queue;
+#[cfg(not(miri))]
+mod packed_random;
+#[cfg(not(miri))]
+mod packed_threads;
 mod queue_registers;
 mod queue_reset;
 mod rss;
