@@ -20,8 +20,7 @@ use virtio_net::config::NetConfig;
 use virtio_net::dma::DmaRegion;
 use virtio_net::features::Features;
 use virtio_net::header::HEADER_LEN;
-use virtio_net::queue::split::{IndirectTables, SplitLayout, SplitQueue};
-use virtio_net::queue::{QueueAddresses, QueueSize, Virtqueue};
+use virtio_net::queue::{IndirectTables, QueueAddresses, QueueSize, Ring, RingLayout, Virtqueue};
 
 use super::{NotStarted, RECEIVE_QUEUE, Stage, TRANSMIT_QUEUE, device_at};
 use crate::adapter::{Adapter, Addresses, MAX_ADDRESSES};
@@ -182,9 +181,9 @@ unsafe fn make_receive(
     rings: &mut Vec<SharedMemory>,
 ) -> Result<(Receive, QueueAddresses), Failed> {
     // SAFETY: by contract; the rings outlive the queue: they are dropped after it.
-    let region = unsafe { ring_memory(miniport, plan.receive_size, rings)? };
-    let queue = SplitQueue::new(plan.receive_size, features, region, None)
-        .map_err(|_| Failed::RESOURCES)?;
+    let region = unsafe { ring_memory(miniport, plan.receive_size, features, rings)? };
+    let queue =
+        Ring::new(plan.receive_size, features, region, None).map_err(|_| Failed::RESOURCES)?;
     let addresses = queue.addresses();
     // SAFETY: the pool is dropped after its lists: the buffers, which the queue holds.
     let pool = unsafe { NblPool::try_new(miniport)? };
@@ -220,9 +219,9 @@ unsafe fn make_transmit(
 ) -> Result<(Transmit, QueueAddresses), Failed> {
     let size = plan.transmit_size;
     // SAFETY: by contract; the rings outlive the queue: they are dropped after it.
-    let region = unsafe { ring_memory(miniport, size, rings)? };
+    let region = unsafe { ring_memory(miniport, size, features, rings)? };
     let tables = if features.contains(Features::RING_INDIRECT_DESC) {
-        let bytes = SplitLayout::indirect_bytes(size, MAX_SEGMENTS as u16);
+        let bytes = IndirectTables::bytes(size, MAX_SEGMENTS as u16);
         // SAFETY: as above.
         let region = unsafe { shared_region(miniport, bytes, rings)? };
         let tables = IndirectTables::new(region, size, MAX_SEGMENTS as u16);
@@ -255,10 +254,11 @@ unsafe fn make_transmit(
 unsafe fn ring_memory(
     miniport: NDIS_HANDLE,
     size: QueueSize,
+    features: Features,
     rings: &mut Vec<SharedMemory>,
 ) -> Result<DmaRegion, Failed> {
     // SAFETY: passed on.
-    unsafe { shared_region(miniport, SplitLayout::new(size).bytes(), rings) }
+    unsafe { shared_region(miniport, RingLayout::new(size, features).bytes(), rings) }
 }
 
 /// # Safety

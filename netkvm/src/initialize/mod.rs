@@ -52,6 +52,9 @@ pub(crate) const HANDLED: Features = Features::union_of(&[
     Features::STANDBY,
     Features::RING_INDIRECT_DESC,
     Features::RING_EVENT_IDX,
+    Features::RING_PACKED,
+    Features::IN_ORDER,
+    Features::ORDER_PLATFORM,
     Features::VERSION_1,
     Features::ACCESS_PLATFORM,
 ]);

@@ -22,8 +22,7 @@ use vioprot::copies::{Digest, Path};
 use virtio_net::dma::Quiesced;
 use virtio_net::features::Features;
 use virtio_net::header::NetHeader;
-use virtio_net::queue::Virtqueue;
-use virtio_net::queue::split::SplitQueue;
+use virtio_net::queue::{Ring, Virtqueue};
 
 use crate::adapter::{Adapter, Broken};
 pub(crate) use buffer::Buffer;
@@ -37,7 +36,7 @@ const MAX_BUFFERS: u16 = 17;
 const MIN_FRAME: usize = 14;
 
 struct State {
-    queue: SplitQueue<Box<Buffer>>,
+    queue: Ring<Box<Buffer>>,
     /// The device can't be used any more: buffers that come back are dropped.
     dead: bool,
 }
@@ -60,7 +59,7 @@ pub(crate) struct Receive {
 
 /// What [`Receive::new`] is made of.
 pub(crate) struct Parts {
-    pub(crate) queue: SplitQueue<Box<Buffer>>,
+    pub(crate) queue: Ring<Box<Buffer>>,
     pub(crate) features: Features,
     /// Bytes, without FCS.
     pub(crate) max_frame: usize,

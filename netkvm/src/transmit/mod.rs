@@ -20,8 +20,7 @@ use ndis_sys as sys;
 use sys::NET_BUFFER;
 use virtio_net::dma::Segment;
 use virtio_net::header::NetHeader;
-use virtio_net::queue::split::SplitQueue;
-use virtio_net::queue::{Notify, Refusal, Virtqueue};
+use virtio_net::queue::{IndirectTables, Notify, Refusal, Ring, Virtqueue};
 
 use crate::adapter::Adapter;
 pub(crate) use notes::mapped;
@@ -50,7 +49,7 @@ struct InFlight {
 unsafe impl Send for InFlight {}
 
 struct State {
-    queue: SplitQueue<InFlight>,
+    queue: Ring<InFlight>,
     slots: Vec<Slot>,
     pending: Chain<ToComplete>,
     /// The frame of the first pending list that goes next; null: its first.
@@ -419,7 +418,7 @@ fn copy(
 }
 
 /// A transmit queue on its way into [`Transmit::new`].
-pub(crate) struct TransmitQueue(SplitQueue<InFlight>);
+pub(crate) struct TransmitQueue(Ring<InFlight>);
 
 impl TransmitQueue {
     /// Makes the queue in memory that the device will be told of.
@@ -427,9 +426,9 @@ impl TransmitQueue {
         size: virtio_net::queue::QueueSize,
         features: virtio_net::features::Features,
         rings: virtio_net::dma::DmaRegion,
-        tables: Option<virtio_net::queue::split::IndirectTables>,
+        tables: Option<IndirectTables>,
     ) -> Result<Self, ndis::Failed> {
-        SplitQueue::new(size, features, rings, tables)
+        Ring::new(size, features, rings, tables)
             .map(Self)
             .map_err(|_| ndis::Failed::RESOURCES)
     }

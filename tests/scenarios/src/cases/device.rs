@@ -1,7 +1,7 @@
 //! A virtio device that breaks the rules. The driver stays up, or does not start and says why.
 
 use anyhow::{Result, bail, ensure};
-use devices::virtio_net::{Fault, QueueRole};
+use devices::virtio_net::{Fault, QueueRole, feature};
 use ndis_host::{pnp, sched};
 
 use super::steps::{
@@ -35,7 +35,13 @@ pub(super) fn device_num_buffers(world: &mut World) -> Result<()> {
     } else {
         Fault::NumBuffersHuge
     };
-    breaks(world, fault, &[reason::RECEIVE_RING_BROKEN])
+    // The number means something only then.
+    let options = AdapterOptions {
+        offers: feature::MRG_RXBUF,
+        ..AdapterOptions::default()
+    };
+    start_alone_with(world, &options)?;
+    breaks_alone(world, fault, &[reason::RECEIVE_RING_BROKEN])
 }
 
 /// The device asks for a reset while the VF carries: nobody above notices.
@@ -75,6 +81,11 @@ pub(super) fn device_features_refused(world: &mut World) -> Result<()> {
 /// and gives all NBLs back.
 fn breaks(world: &mut World, fault: Fault, events: &[u32]) -> Result<()> {
     start_alone(world)?;
+    breaks_alone(world, fault, events)
+}
+
+/// As [`breaks`], with an adapter that runs.
+fn breaks_alone(world: &World, fault: Fault, events: &[u32]) -> Result<()> {
     let traffic = world.start_traffic(LONG);
     world.wait_for_bytes(traffic, LONG / 4, PATIENCE_NS)?;
     world.adapter().control.inject(fault);
@@ -109,7 +120,11 @@ fn starts_only_without_faults(world: &World, event: u32) -> Result<()> {
 }
 
 fn start_alone(world: &mut World) -> Result<()> {
-    world.add_adapter(&AdapterOptions::default())?;
+    start_alone_with(world, &AdapterOptions::default())
+}
+
+fn start_alone_with(world: &mut World, options: &AdapterOptions) -> Result<()> {
+    world.add_adapter(options)?;
     world.start_adapter()?;
     world.wait_for_link(SECOND_NS)
 }

@@ -21,6 +21,8 @@ pub struct AdapterOptions {
     pub standby: bool,
     /// Registry values over the INF's defaults.
     pub settings: Vec<(String, Value)>,
+    /// Features that the device offers in any case.
+    pub offers: u128,
 }
 
 impl AdapterOptions {
@@ -29,7 +31,7 @@ impl AdapterOptions {
     pub fn standby() -> Self {
         Self {
             standby: true,
-            settings: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -47,6 +49,30 @@ fn messages_by_seed() -> Option<usize> {
     const MOST: u64 = 4;
     let drawn = sched::random_below(2 * MOST);
     (drawn < MOST).then_some(drawn as usize)
+}
+
+/// Half of the devices have packed rings; each may do without what a ring can do without, or add to
+/// what it can do.
+fn rings_by_seed(mut config: VirtioNetConfig) -> VirtioNetConfig {
+    if sched::chance(2) {
+        config = config.with(feature::RING_PACKED);
+    }
+    for (one_in, more) in [(4, feature::IN_ORDER), (4, feature::ORDER_PLATFORM)] {
+        if sched::chance(one_in) {
+            config = config.with(more);
+        }
+    }
+    let fewer = [
+        feature::EVENT_IDX,
+        feature::INDIRECT_DESC,
+        feature::MRG_RXBUF,
+    ];
+    for missing in fewer {
+        if sched::chance(6) {
+            config = config.without(missing);
+        }
+    }
+    config
 }
 
 /// The virtio-net device and its PnP device.
@@ -90,7 +116,7 @@ impl World {
     ///
     /// The INF does not know the device.
     pub fn add_adapter(&mut self, options: &AdapterOptions) -> Result<()> {
-        let config = VirtioNetConfig::new(GUEST_MAC);
+        let config = rings_by_seed(VirtioNetConfig::new(GUEST_MAC)).with(options.offers);
         let config = if options.standby {
             config.with(feature::STANDBY)
         } else {
