@@ -12,103 +12,7 @@ use virtio_net::control::{
 use virtio_net::features::Features;
 
 use crate::control_bed::{Bed, LIMITS, Steering};
-
-#[derive(Clone, Debug)]
-enum Wish {
-    Modes(u8),
-    Addresses(Vec<u8>, Vec<u8>),
-    Mac(u8),
-    Vlan(u16, bool),
-    Pairs(u16),
-    Rss(Vec<u16>, u8),
-    Hash(u8),
-    Offloads(bool, bool),
-    Receive(u32),
-    Transmit(u32),
-    Queue(u16, u32),
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Wish(Wish),
-    Advance,
-    /// The device takes what it is shown.
-    Take,
-    /// It carries out one of the commands that it holds, and keeps it.
-    Execute(usize),
-    /// It uses one, carried out.
-    Answer(usize),
-    /// It refuses one; not after it was carried out.
-    Refuse(usize),
-    /// It uses one, carried out or not, with any byte and length.
-    Garble(usize, u8, bool),
-    /// It never uses one, which it carried out or not.
-    Lose(usize),
-    Poll,
-    Expire(u64),
-    Reset,
-}
-
-/// Wishes that have to do with each other, or all of them.
-fn wish(about: u8) -> BoxedStrategy<Wish> {
-    let vlan = (
-        prop_oneof![0..3_u16, Just(63), Just(64), Just(4094)],
-        any::<bool>(),
-    )
-        .prop_map(|(vlan, on)| Wish::Vlan(vlan, on));
-    let filter = prop_oneof![
-        (0..64_u8).prop_map(Wish::Modes),
-        (vec(1..4_u8, 0..4), vec(1..4_u8, 0..5)).prop_map(|(u, m)| Wish::Addresses(u, m)),
-    ];
-    let rss = (0..=3_u32, vec(0..4_u16, 8), 1..4_u8).prop_map(|(bits, mut table, key)| {
-        table.truncate(1 << bits);
-        Wish::Rss(table, key)
-    });
-    let pairs = (1..=4_u16).prop_map(Wish::Pairs);
-    let steering = prop_oneof![pairs.clone(), rss, (1..4_u8).prop_map(Wish::Hash)];
-    let small = prop_oneof![
-        (1..4_u8).prop_map(Wish::Mac),
-        any::<(bool, bool)>().prop_map(|(csum, tso)| Wish::Offloads(csum, tso)),
-    ];
-    let coalescing = prop_oneof![
-        1 => (0..4_u32).prop_map(Wish::Receive),
-        1 => (0..4_u32).prop_map(Wish::Transmit),
-        3 => (0..3_u16, 0..4_u32).prop_map(|(queue, value)| Wish::Queue(queue, value)),
-        1 => pairs,
-    ];
-    match about {
-        0 => vlan.boxed(),
-        1 => filter.boxed(),
-        2 => steering.boxed(),
-        3 => small.boxed(),
-        4 => coalescing.boxed(),
-        _ => prop_oneof![vlan, filter, steering, small, coalescing].boxed(),
-    }
-}
-
-/// What a device does that answers everything with yes, though late and in any order.
-fn patient(about: u8) -> impl Strategy<Value = Step> {
-    prop_oneof![
-        6 => wish(about).prop_map(Step::Wish),
-        10 => Just(Step::Advance),
-        8 => Just(Step::Take),
-        2 => any::<usize>().prop_map(Step::Execute),
-        6 => any::<usize>().prop_map(Step::Answer),
-        8 => Just(Step::Poll),
-        5 => (1..30_u64).prop_map(Step::Expire),
-        1 => prop::bool::weighted(0.2).prop_map(|reset| if reset { Step::Reset } else { Step::Poll }),
-    ]
-}
-
-/// What a device may do besides.
-fn contrary(about: u8) -> impl Strategy<Value = Step> {
-    prop_oneof![
-        12 => patient(about),
-        1 => any::<usize>().prop_map(Step::Refuse),
-        1 => any::<(usize, u8, bool)>().prop_map(|(which, ack, len)| Step::Garble(which, ack, len)),
-        1 => any::<usize>().prop_map(Step::Lose),
-    ]
-}
+use crate::control_steps::{Blow, Step, Wish, blow, contrary, patient};
 
 fn station(last: u8) -> MacAddress {
     MacAddress::new([2, 0, 0, 0, 0, last]).unwrap()
@@ -357,10 +261,11 @@ impl Run {
         panic!("no rest");
     }
 
-    /// The device is as it was wanted.
-    fn check(&self) {
+    /// The device is as it was wanted. A device that is not `honest` may have a table and leave the
+    /// driver to think that it has none, so that modes make up for it.
+    fn check(&self, honest: bool) {
         let (state, wanted) = (&self.bed.state, &self.wanted);
-        self.check_filter();
+        self.check_filter(honest);
         if let Some(mac) = wanted.mac {
             assert_eq!(state.mac, Some(station(mac).octets()));
         }
@@ -384,7 +289,7 @@ impl Run {
         }
     }
 
-    fn check_filter(&self) {
+    fn check_filter(&self, honest: bool) {
         let state = &self.bed.state;
         let (unicast, multicast) = self.wanted.addresses.clone().unwrap_or_default();
         let stations: Vec<_> = unicast.iter().map(|last| station(*last).octets()).collect();
@@ -408,11 +313,15 @@ impl Run {
         }
         for (mode, has) in state.modes.into_iter().enumerate() {
             let is_wanted = bits & 1 << mode != 0;
-            let makes_up = match mode {
-                1 => !has_groups && bits & 8 == 0,
-                2 => !has_stations && bits & 16 == 0,
-                _ => false,
+            let (may_make_up, makes_up) = match mode {
+                1 => (!groups.is_empty() && bits & 8 == 0, !has_groups),
+                2 => (!stations.is_empty() && bits & 16 == 0, !has_stations),
+                _ => (false, false),
             };
+            if may_make_up && !honest && !makes_up {
+                continue;
+            }
+            let makes_up = may_make_up && makes_up;
             assert_eq!(has, is_wanted || makes_up, "mode {mode}");
         }
         if stations.len() <= 2 && has_stations {
@@ -436,7 +345,7 @@ proptest! {
         run.come_to_rest();
         prop_assert_eq!(run.wishes.standing(), Standing::Settled);
         prop_assert_eq!(run.bed.control.overdue(), 0);
-        run.check();
+        run.check(true);
     }
 
     #[test]
@@ -450,31 +359,16 @@ proptest! {
         }
         run.come_to_rest();
         prop_assert!(run.wishes.standing() != Standing::Underway);
-        if run.wishes.standing() == Standing::Settled {
-            run.check();
+        // A command that the device carried out late and never used cannot be known of.
+        if run.wishes.standing() == Standing::Settled && run.bed.control.overdue() == 0 {
+            run.check(false);
         }
         // After a reset nothing of it is left.
         run.reset();
         run.come_to_rest();
         prop_assert_eq!(run.wishes.standing(), Standing::Settled);
-        run.check();
+        run.check(true);
     }
-}
-
-/// What a hostile device writes into the ring besides answers.
-#[derive(Clone, Debug)]
-enum Blow {
-    Step(Step),
-    /// Bytes and a length of its own for one of the commands that it holds.
-    Use(usize, Vec<u8>, u32),
-}
-
-fn blow() -> impl Strategy<Value = Blow> {
-    prop_oneof![
-        6 => contrary(5).prop_map(Blow::Step),
-        2 => (any::<usize>(), vec(any::<u8>(), 0..12), prop_oneof![0..12_u32, any::<u32>()])
-            .prop_map(|(which, bytes, written)| Blow::Use(which, bytes, written)),
-    ]
 }
 
 proptest! {
@@ -522,6 +416,6 @@ proptest! {
         run.reset();
         run.come_to_rest();
         prop_assert_eq!(run.wishes.standing(), Standing::Settled);
-        run.check();
+        run.check(true);
     }
 }

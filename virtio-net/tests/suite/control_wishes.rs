@@ -9,7 +9,7 @@ use virtio_net::features::Features;
 
 use crate::control_bed::{Bed, LIMITS, Steering};
 
-const MODES: ReceiveModes = ReceiveModes {
+pub(crate) const MODES: ReceiveModes = ReceiveModes {
     promiscuous: false,
     all_multicast: true,
     all_unicast: false,
@@ -18,22 +18,22 @@ const MODES: ReceiveModes = ReceiveModes {
     no_broadcast: false,
 };
 
-fn station(last: u8) -> MacAddress {
+pub(crate) fn station(last: u8) -> MacAddress {
     MacAddress::new([0x52, 0x54, 0, 0, 0, last]).unwrap()
 }
 
-fn group(last: u8) -> GroupAddress {
+pub(crate) fn group(last: u8) -> GroupAddress {
     GroupAddress::new([1, 0, 0x5e, 0, 0, last]).unwrap()
 }
 
 /// Driver, device, and the wishes of the driver.
-struct Run {
-    bed: Bed,
-    wishes: Wishes,
+pub(crate) struct Run {
+    pub(crate) bed: Bed,
+    pub(crate) wishes: Wishes,
 }
 
 impl Run {
-    fn new(features: Features) -> Self {
+    pub(crate) fn new(features: Features) -> Self {
         Self {
             bed: Bed::new(4, features),
             wishes: Wishes::new(features, LIMITS).unwrap(),
@@ -41,26 +41,26 @@ impl Run {
     }
 
     /// Sends the next command; the device takes it.
-    fn advance(&mut self) -> bool {
+    pub(crate) fn advance(&mut self) -> bool {
         let sent = self.wishes.advance(&mut self.bed.control, 100).unwrap();
         self.bed.take();
         sent.is_some()
     }
 
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         for event in self.bed.poll() {
             self.wishes.settle(&event);
         }
     }
 
-    fn expire(&mut self) {
+    pub(crate) fn expire(&mut self) {
         while let Some(done) = self.bed.control.expire(100) {
             self.wishes.settle(&Event::Done(done));
         }
     }
 
     /// The device does everything as it should; the commands that it gets.
-    fn finish(&mut self) -> Vec<Vec<u8>> {
+    pub(crate) fn finish(&mut self) -> Vec<Vec<u8>> {
         let mut commands = Vec::new();
         while self.advance() {
             commands.push(self.bed.held.last().unwrap().command.clone());
@@ -71,7 +71,7 @@ impl Run {
     }
 
     /// Class and command of all that the device gets.
-    fn finish_in_short(&mut self) -> Vec<(u8, u8)> {
+    pub(crate) fn finish_in_short(&mut self) -> Vec<(u8, u8)> {
         let commands = self.finish();
         commands.iter().map(|bytes| (bytes[0], bytes[1])).collect()
     }
@@ -82,26 +82,6 @@ fn nothing_wanted_is_nothing_said() {
     let mut run = Run::new(Features::ALL);
     assert_eq!(run.wishes.standing(), Standing::Settled);
     assert!(!run.advance());
-}
-
-#[test]
-fn the_filter_opens_and_closes() {
-    let mut run = Run::new(Features::ALL);
-    run.wishes.want_modes(ReceiveModes::CLOSED);
-    assert_eq!(run.wishes.filter_standing(), Standing::Underway);
-    run.finish();
-    assert_eq!(run.bed.state.modes, [false, false, false, true, true, true]);
-    assert_eq!(run.wishes.filter_standing(), Standing::Settled);
-
-    // Back: only what differs is said.
-    run.wishes.want_modes(MODES);
-    assert_eq!(run.finish().len(), 4);
-    assert_eq!(
-        run.bed.state.modes,
-        [false, true, false, false, false, false]
-    );
-    run.wishes.want_modes(MODES);
-    assert!(run.finish().is_empty());
 }
 
 #[test]
@@ -117,81 +97,6 @@ fn only_the_newest_wish_follows_the_command_under_way() {
     run.settle();
     assert_eq!(run.finish().len(), 1);
     assert_eq!(run.bed.state.table.1, [group(199).octets()]);
-}
-
-#[test]
-fn what_lets_more_through_comes_before_the_table_and_what_lets_less_after() {
-    let mut run = Run::new(Features::ALL);
-    run.wishes.want_modes(ReceiveModes {
-        promiscuous: true,
-        ..ReceiveModes::default()
-    });
-    run.finish();
-    run.wishes.want_modes(MODES);
-    run.wishes.want_addresses(&[station(1)], &[]);
-    // All multicast on, the table, promiscuous off.
-    assert_eq!(run.finish_in_short(), [(0, 1), (1, 0), (0, 0)]);
-}
-
-#[test]
-fn a_list_that_is_too_long_becomes_all_multicast_until_it_is_short() {
-    let mut run = Run::new(Features::ALL);
-    run.wishes.want_modes(ReceiveModes::default());
-    run.wishes.want_addresses(&[station(1)], &[group(1); 4]);
-    run.finish();
-    assert!(run.bed.state.modes[1]);
-    assert_eq!(run.bed.state.table.0, [station(1).octets()]);
-    assert_eq!(run.bed.state.table.1, [[0; 6]; 0]);
-    assert_eq!(run.wishes.standing(), Standing::Settled);
-
-    run.wishes.want_addresses(&[station(1)], &[group(1); 3]);
-    // First the table, then the mode that made up for it.
-    assert_eq!(run.finish_in_short(), [(1, 0), (0, 1)]);
-    assert!(!run.bed.state.modes[1]);
-    assert_eq!(run.bed.state.table.1.len(), 3);
-}
-
-#[test]
-fn too_many_unicast_addresses_become_all_unicast_or_promiscuous() {
-    let modes = |features| {
-        let mut run = Run::new(features);
-        run.wishes.want_modes(ReceiveModes::default());
-        run.wishes.want_addresses(&[station(1); 3], &[]);
-        run.finish();
-        assert_eq!(run.wishes.standing(), Standing::Settled);
-        run.bed.state.modes
-    };
-    let all_unicast = [false, false, true, false, false, false];
-    assert_eq!(modes(Features::ALL), all_unicast);
-    let promiscuous = [true, false, false, false, false, false];
-    assert_eq!(modes(Features::CTRL_VQ | Features::CTRL_RX), promiscuous);
-}
-
-#[test]
-fn a_closed_filter_stays_closed_however_long_the_list() {
-    let mut run = Run::new(Features::ALL);
-    run.wishes.want_modes(ReceiveModes::CLOSED);
-    run.wishes.want_addresses(&[station(1); 3], &[group(1); 4]);
-    run.finish();
-    assert_eq!(run.bed.state.modes, [false, false, false, true, true, true]);
-}
-
-#[test]
-fn a_refused_table_is_made_up_for_by_modes_and_not_repeated() {
-    let mut run = Run::new(Features::ALL);
-    run.wishes.want_addresses(&[], &[group(1)]);
-    assert!(run.advance());
-    run.bed.refuse(0);
-    run.settle();
-    run.finish();
-    assert!(run.bed.state.modes[1]);
-    assert_eq!(run.wishes.standing(), Standing::Settled);
-    assert_eq!(run.bed.state.table.1, [[0; 6]; 0]);
-
-    // Another table is another try.
-    run.wishes.want_addresses(&[], &[group(2)]);
-    assert_eq!(run.finish_in_short(), [(1, 0), (0, 1)]);
-    assert!(!run.bed.state.modes[1]);
 }
 
 #[test]
@@ -308,14 +213,36 @@ fn an_overdue_command_that_comes_true_is_said_over() {
 }
 
 #[test]
-fn a_mode_that_there_is_not_is_off() {
-    let mut run = Run::new(Features::CTRL_VQ | Features::CTRL_RX);
-    run.wishes.want_modes(MODES);
-    assert_eq!(run.finish_in_short(), [(0, 1), (0, 0)]);
-    assert_eq!(run.wishes.standing(), Standing::Settled);
-    run.wishes.want_modes(ReceiveModes::CLOSED);
-    run.finish();
-    assert_eq!(run.wishes.filter_standing(), Standing::Short);
+fn an_acceptance_that_may_have_been_overtaken_is_said_over() {
+    let vlan = VlanId::new(1).unwrap();
+    type Say = fn(&mut Wishes, VlanId);
+    let cases: [[Say; 2]; 2] = [
+        [
+            |wishes, vlan| wishes.want_vlan(vlan, true),
+            |wishes, vlan| wishes.want_vlan(vlan, false),
+        ],
+        [
+            |wishes, _| wishes.want_mac(station(1)),
+            |wishes, _| wishes.want_mac(station(2)),
+        ],
+    ];
+    for [first, then] in cases {
+        let mut run = Run::new(Features::ALL);
+        first(&mut run.wishes, vlan);
+        run.advance();
+        run.expire();
+        then(&mut run.wishes, vlan);
+        run.advance();
+        // The new command is carried out first and used last.
+        run.bed.execute(1);
+        let wanted = run.bed.state.clone();
+        run.bed.answer(0);
+        run.bed.answer(0);
+        run.settle();
+        assert_ne!(run.bed.state, wanted);
+        assert_eq!(run.finish().len(), 1);
+        assert_eq!(run.bed.state, wanted);
+    }
 }
 
 #[test]
@@ -363,6 +290,31 @@ fn single_queues_are_said_after_their_direction() {
     assert_eq!(run.finish_in_short(), [(6, 0), (6, 2)]);
     let queues = [0, 1, 2, 3].map(|queue| run.bed.state.coalescing_of(queue).0);
     assert_eq!(queues, [7, 8, 5, 6]);
+}
+
+#[test]
+fn a_direction_that_comes_true_late_has_its_queues_said_over() {
+    let of = |max_packets| Coalescing {
+        max_packets,
+        max_usecs: 1,
+    };
+    let mut run = Run::new(Features::ALL);
+    run.wishes.want_transmit_coalescing(of(5));
+    run.advance();
+    run.expire();
+    // The next wish for the direction is refused, so nothing but the queue is said again.
+    run.wishes.want_transmit_coalescing(of(6));
+    run.advance();
+    run.bed.refuse(1);
+    run.settle();
+    run.wishes.want_queue_coalescing(1, of(7)).unwrap();
+    assert_eq!(run.finish_in_short(), [(6, 2)]);
+
+    run.bed.answer(0);
+    assert_eq!(run.bed.state.coalescing_of(1), (5, 1));
+    run.settle();
+    assert_eq!(run.finish_in_short(), [(6, 2)]);
+    assert_eq!(run.bed.state.coalescing_of(1), (7, 1));
 }
 
 #[test]

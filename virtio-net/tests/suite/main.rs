@@ -10,9 +10,12 @@ mod configuration;
 mod control_against_virtio_queue;
 mod control_bed;
 mod control_commands;
+mod control_filter;
 #[cfg(not(miri))]
 mod control_random;
 mod control_slots;
+#[cfg(not(miri))]
+mod control_steps;
 mod control_wishes;
 mod fake;
 mod frames;

@@ -46,7 +46,9 @@ use crate::queue::Virtqueue;
 /// How the device stands to what is wanted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Standing {
-    /// It has confirmed all of it.
+    /// It has confirmed all of it, if only by modes in the place of a table. While there are
+    /// [overdue](Control::overdue) commands, one of them may still come true; that is said then, and
+    /// put right.
     Settled,
     /// Commands are under way or to be sent.
     Underway,

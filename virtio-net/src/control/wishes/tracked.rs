@@ -194,6 +194,21 @@ mod tests {
     }
 
     #[test]
+    fn what_was_before_an_unclear_answer_is_not_relied_on() {
+        let garbled = Outcome::Garbled { written: 1, ack: 9 };
+        for unclear in [garbled, Outcome::TimedOut, Outcome::Refused] {
+            let mut tracked = wanting(1);
+            tracked.send();
+            tracked.end(ACCEPTED);
+            tracked.want(2);
+            tracked.send();
+            tracked.end(unclear);
+            tracked.want(1);
+            assert_eq!(tracked.due(), Some(1));
+        }
+    }
+
+    #[test]
     fn a_late_answer_is_worth_one_more_try() {
         let mut tracked = wanting(1);
         for _ in 0..MAX_TRIES {
