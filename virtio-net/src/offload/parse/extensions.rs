@@ -70,14 +70,9 @@ pub(super) fn walk(view: &View<'_>, next: u8, at: usize) -> Result<Walked, Unpar
         fragment: false,
         extensions: Extensions::NONE,
     };
-    for _ in 0..MAX_EXTENSIONS {
-        if !is_extension(walked.next) || walked.fragment {
-            return Ok(walked);
-        }
-        walked.step(view)?;
-    }
-    if is_extension(walked.next) && !walked.fragment {
-        return Err(Unparsed::Malformed(Fault::Extensions));
+    // Hardly any packet has extension headers.
+    if is_extension(next) {
+        walked.steps(view)?;
     }
     Ok(walked)
 }
@@ -90,6 +85,17 @@ const fn is_extension(protocol: u8) -> bool {
 }
 
 impl Walked {
+    #[inline(never)]
+    fn steps(&mut self, view: &View<'_>) -> Result<(), Unparsed> {
+        for _ in 0..MAX_EXTENSIONS {
+            self.step(view)?;
+            if self.fragment || !is_extension(self.next) {
+                return Ok(());
+            }
+        }
+        Err(Unparsed::Malformed(Fault::Extensions))
+    }
+
     fn step(&mut self, view: &View<'_>) -> Result<(), Unparsed> {
         let &[next, units] = view.array(self.at)?;
         let units = usize::from(units);

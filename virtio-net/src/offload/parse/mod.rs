@@ -137,44 +137,47 @@ impl Link {
     }
 }
 
-/// The first bytes of a frame, with the length of what is being read: the frame, then the packet.
+/// What is shown of a frame, with the length of what is being read: the frame, then the packet.
 #[derive(Clone, Copy)]
 struct View<'a> {
-    head: &'a [u8],
+    /// Nothing in it is behind `end`.
+    shown: &'a [u8],
     end: usize,
 }
 
 impl<'a> View<'a> {
+    #[inline]
     fn new(head: &'a [u8], frame_len: usize) -> Self {
         Self {
-            head,
+            shown: head.get(..frame_len).unwrap_or(head),
             end: frame_len,
         }
     }
 
-    /// The same with nothing from `end` on.
+    /// The same with nothing from `end` on, which is not behind the end so far.
+    #[inline]
     fn up_to(self, end: usize) -> Self {
-        Self {
-            end: end.min(self.end),
-            ..self
-        }
+        Self::new(self.shown, end)
     }
 
     #[inline]
     fn slice(&self, at: usize, len: usize) -> Result<&'a [u8], Unparsed> {
-        let end = at.checked_add(len).filter(|end| *end <= self.end);
-        let end = end.ok_or(Unparsed::Malformed(Fault::CutOff))?;
-        self.head
-            .get(at..end)
-            .ok_or(Unparsed::Incomplete { needed: end })
+        let bytes = self.shown.get(at..).and_then(|behind| behind.get(..len));
+        bytes.ok_or_else(|| self.lacks(at, len))
     }
 
     #[inline]
     fn array<const N: usize>(&self, at: usize) -> Result<&'a [u8; N], Unparsed> {
-        let bytes = self.slice(at, N)?;
-        bytes
-            .first_chunk()
-            .ok_or(Unparsed::Malformed(Fault::CutOff))
+        let bytes = self.shown.get(at..).and_then(|behind| behind.first_chunk());
+        bytes.ok_or_else(|| self.lacks(at, N))
+    }
+
+    #[cold]
+    fn lacks(&self, at: usize, len: usize) -> Unparsed {
+        match at.checked_add(len) {
+            Some(needed) if needed <= self.end => Unparsed::Incomplete { needed },
+            _ => Unparsed::Malformed(Fault::CutOff),
+        }
     }
 }
 
