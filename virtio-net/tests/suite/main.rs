@@ -35,6 +35,7 @@ mod offload_parse;
 mod offload_random;
 mod offload_receive;
 mod offload_send;
+mod packed_hostile;
 mod packed_model;
 mod packed_queue;
 #[cfg(not(miri))]
