@@ -92,7 +92,8 @@ impl Run {
         let rings = SplitLayout::new(size).bytes();
         let layout = ControlLayout::new(SLOTS, LIMITS);
         let memory = Memory::new(rings + layout.bytes());
-        let queue = SplitQueue::new(size, features, memory.region(0, rings), None).unwrap();
+        let ring = features.without(Features::IN_ORDER);
+        let queue = SplitQueue::new(size, ring, memory.region(0, rings), None).unwrap();
         let region = memory.region(rings, layout.bytes());
         Self {
             control: Control::new(queue, region, layout, features).unwrap(),

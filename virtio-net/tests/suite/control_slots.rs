@@ -207,7 +207,7 @@ fn memory_that_does_not_fit_is_refused() {
     let layout = ControlLayout::new(2, LIMITS);
     let shared = Shared::new(rings + layout.bytes());
     let make = |layout: ControlLayout, len| {
-        let queue = SplitQueue::new(size, Features::ALL, shared.region(0, rings), None).unwrap();
+        let queue = SplitQueue::new(size, Features::NONE, shared.region(0, rings), None).unwrap();
         Control::new(queue, shared.region(rings, len), layout, Features::ALL).map(drop)
     };
     let (needed, given) = (layout.bytes(), layout.bytes() - 1);
@@ -229,7 +229,7 @@ fn a_queue_that_is_too_small_says_so_and_one_that_is_full_is_busy() {
         let rings = SplitLayout::new(size).bytes();
         let layout = ControlLayout::new(8, LIMITS);
         let shared = Shared::new(rings + layout.bytes());
-        let queue = SplitQueue::new(size, Features::ALL, shared.region(0, rings), None).unwrap();
+        let queue = SplitQueue::new(size, Features::NONE, shared.region(0, rings), None).unwrap();
         let region = shared.region(rings, layout.bytes());
         let mut control = Control::new(queue, region, layout, Features::ALL).unwrap();
         let tries: Vec<_> = (0..times).map(|_| control.submit(&ON, 0)).collect();

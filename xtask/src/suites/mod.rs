@@ -6,7 +6,9 @@ use anyhow::{Result, bail};
 
 use crate::workspace::Workspace;
 
+mod core;
 mod host;
+mod nightly;
 mod tally;
 mod tsan;
 mod unit;
@@ -20,10 +22,14 @@ struct Suite {
 }
 
 /// In the order in which they run: what fails quickly first.
-const ALL: [Suite; 3] = [
+const ALL: [Suite; 4] = [
     Suite {
         name: "unit",
         run: unit::run,
+    },
+    Suite {
+        name: "core",
+        run: core::run,
     },
     Suite {
         name: "host",
@@ -86,7 +92,7 @@ mod tests {
 
     #[test]
     fn no_name_means_every_suite() {
-        assert_eq!(chosen(&[]).unwrap(), ["unit", "host", "tsan"]);
+        assert_eq!(chosen(&[]).unwrap(), ["unit", "core", "host", "tsan"]);
     }
 
     #[test]
@@ -97,6 +103,6 @@ mod tests {
     #[test]
     fn an_unknown_suite_is_refused_with_the_list_of_those_that_exist() {
         let error = chosen(&["unit", "units"]).unwrap_err().to_string();
-        assert_eq!(error, "no suite `units`; there are: unit, host, tsan");
+        assert_eq!(error, "no suite `units`; there are: unit, core, host, tsan");
     }
 }

@@ -4,11 +4,11 @@
 
 use anyhow::Result;
 
+use super::nightly;
 use super::tally::Tally;
-use crate::tool::{self, Tool};
+use crate::tool::Tool;
 use crate::workspace::Workspace;
 
-const TOOLCHAIN: &str = "nightly";
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// A fault handler may allocate here: the fault is the driver's own access to a register, which
@@ -21,7 +21,7 @@ const OPTIONS: &str = "report_signal_unsafe=0";
 ///
 /// The nightly toolchain is missing and can't be added.
 pub(super) fn run(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
-    require_toolchain()?;
+    nightly::require(&["rust-src"])?;
     // The suite can fail: it looks for a race that is there.
     let seen = test(workspace, &["race"]);
     tally.cargo_test("a race that is there", seen);
@@ -39,8 +39,7 @@ pub(super) fn run(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
 }
 
 fn test(workspace: &Workspace, names: &[&str]) -> Tool {
-    let mut command = Tool::new("rustup")
-        .args(["run", TOOLCHAIN, "cargo", "test", "--manifest-path"])
+    let mut command = nightly::cargo(&["test", "--manifest-path"])
         .arg(workspace.root.join("Cargo.toml"))
         .args(["--target", TARGET, "-Zbuild-std"])
         .args(["--profile", "tools", "--package", "ndis-host"])
@@ -53,15 +52,4 @@ fn test(workspace: &Workspace, names: &[&str]) -> Tool {
         command = command.args(["--test", name]);
     }
     command
-}
-
-fn require_toolchain() -> Result<()> {
-    let source = Tool::new("rustup")
-        .args(["component", "list", "--installed", "--toolchain", TOOLCHAIN])
-        .output();
-    if source.is_ok_and(|parts| parts.lines().any(|part| part == "rust-src")) {
-        return Ok(());
-    }
-    let install = ["toolchain", "install", TOOLCHAIN, "--profile", "minimal"];
-    tool::rustup(&[&install[..], &["--component", "rust-src"]].concat())
 }

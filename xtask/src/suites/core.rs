@@ -1,0 +1,92 @@
+//! Suite `core`: the device core under tools that find what its own tests can't: Miri, loom, and
+//! fuzzing with a hostile device.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use super::nightly;
+use super::tally::Tally;
+use crate::tool::Tool;
+use crate::workspace::Workspace;
+
+/// The package.
+const CORE: &str = "virtio-net";
+/// Version of cargo-fuzz that the suite installs.
+const CARGO_FUZZ: &str = "0.13.1";
+/// The fuzz targets, and the longest input of each in bytes.
+const TARGETS: [(&str, u32); 3] = [("header", 2048), ("rings", 1024), ("control", 1024)];
+/// Time for each, s.
+const FUZZED_S: u32 = 20;
+
+/// Runs the suite.
+///
+/// # Errors
+///
+/// The nightly toolchain or cargo-fuzz is missing and can't be added.
+pub(super) fn run(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
+    tally.cargo_test("loom", loom(workspace));
+    nightly::require(&["rust-src", "miri"])?;
+    tally.cargo_test("miri", miri(workspace));
+    require_cargo_fuzz(workspace)?;
+    for (target, max_len) in TARGETS {
+        let fuzzed = fuzz(workspace, target, max_len);
+        tally.check(&format!("fuzz {target}, {FUZZED_S} s"), fuzzed);
+    }
+    Ok(())
+}
+
+/// What two sides that run at the same time may see, in every order.
+fn loom(workspace: &Workspace) -> Tool {
+    workspace
+        .cargo("test")
+        .args(["--release", "--package", CORE, "--test", "loom_handshake"])
+        .arg("--target-dir")
+        .arg(workspace.target.join("loom"))
+        .env("RUSTFLAGS", "--cfg loom")
+}
+
+/// The tests that need no memory map and no thousands of cases.
+fn miri(workspace: &Workspace) -> Tool {
+    nightly::cargo(&["miri", "test", "--manifest-path"])
+        .arg(workspace.root.join("Cargo.toml"))
+        .args(["--package", CORE])
+        .arg("--target-dir")
+        .arg(workspace.target.join("miri"))
+        .env("MIRIFLAGS", "-Zmiri-permissive-provenance")
+}
+
+fn require_cargo_fuzz(workspace: &Workspace) -> Result<()> {
+    let there = Tool::new(workspace.target.join("tools-bin/bin/cargo-fuzz"))
+        .arg("--version")
+        .output();
+    if there.is_ok_and(|version| version.trim().ends_with(CARGO_FUZZ)) {
+        return Ok(());
+    }
+    Tool::cargo("install")
+        .args(["cargo-fuzz", "--locked", "--version", CARGO_FUZZ, "--root"])
+        .arg(workspace.target.join("tools-bin"))
+        .run()
+}
+
+/// Fuzzes for a short, fixed time, from the corpus that is kept. What is found beyond that goes to the
+/// target folder.
+fn fuzz(workspace: &Workspace, target: &str, max_len: u32) -> Result<()> {
+    let folder = workspace.root.join("virtio-net/fuzz");
+    let found = workspace.target.join("fuzz-corpus").join(target);
+    fs::create_dir_all(&found).with_context(|| found.display().to_string())?;
+    Tool::new("rustup")
+        .args(["run", nightly::TOOLCHAIN])
+        .arg(workspace.target.join("tools-bin/bin/cargo-fuzz"))
+        .args(["run", "--fuzz-dir"])
+        .arg(&folder)
+        .arg("--target-dir")
+        .arg(workspace.target.join("fuzz"))
+        .arg(target)
+        .arg(&found)
+        .arg(folder.join("corpus").join(target))
+        .args(["--", "-seed=1", "-verbosity=0"])
+        .arg(format!("-max_total_time={FUZZED_S}"))
+        .arg(format!("-max_len={max_len}"))
+        .run()
+}
