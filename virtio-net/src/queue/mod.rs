@@ -6,11 +6,21 @@
 //! so a buffer is never in two hands. What a buffer is, is the caller's business: a queue never
 //! looks into it.
 //!
-//! The split format is in [`split`]; a packed one would sit beside it behind the same trait.
+//! There are two formats, [`split`] and [`packed`]. A queue of a device is a [`Ring`], which is of the
+//! one that was negotiated; the choice is a `match`, not a pointer, so that what is short is inlined.
 
+mod chains;
 pub mod event;
+mod memory;
+pub mod packed;
+mod placing;
+mod ring;
+mod size;
 pub mod split;
 
+pub use self::memory::IndirectTables;
+pub use self::ring::{Ring, RingLayout};
+pub use self::size::{QueueSize, QueueSizeError};
 use crate::dma::{Quiesced, Segment};
 
 /// The operations of a virtqueue (virtio 1.2, 2.6).
@@ -48,6 +58,25 @@ pub trait Virtqueue<T> {
     /// [`reset`](Self::reset).
     fn pop_used(&mut self) -> Result<Option<(T, u32)>, DeviceFault>;
 
+    /// Takes back used buffers, `limit` at the most, gives `each` every one with the bytes that the
+    /// device wrote, and says how many there were.
+    ///
+    /// # Errors
+    ///
+    /// As for [`pop_used`](Self::pop_used). The buffers before the fault were given to `each`.
+    #[inline]
+    fn reap(&mut self, limit: usize, mut each: impl FnMut(T, u32)) -> Result<usize, DeviceFault> {
+        let mut count: usize = 0;
+        while count < limit {
+            let Some((buffer, written)) = self.pop_used()? else {
+                break;
+            };
+            each(buffer, written);
+            count = count.wrapping_add(1);
+        }
+        Ok(count)
+    }
+
     /// Whether [`pop_used`](Self::pop_used) has something to give. Changes nothing.
     fn has_used(&self) -> bool;
 
@@ -60,6 +89,12 @@ pub trait Virtqueue<T> {
     /// or sees to it that it comes back.
     #[must_use = "buffers that were used meanwhile may never be announced"]
     fn enable_interrupts(&mut self) -> bool;
+
+    /// What a doorbell tells of this queue with `NOTIFICATION_DATA`: where the next buffer will be
+    /// made available, in the low 15 bits, and the wrap counter there, above (virtio 1.2, 2.9).
+    ///
+    /// Of a split queue this is the available index.
+    fn notification_data(&self) -> u16;
 
     /// Slots that are free. A buffer takes one, or one per segment.
     fn free_slots(&self) -> u16;
@@ -74,7 +109,8 @@ pub trait Virtqueue<T> {
     ///
     /// A buffer that the iterator does not reach stays in the queue. The rings still hold what was;
     /// [`reset`](Self::reset) comes before the next [`add`](Self::add). `proof` is of the reset after
-    /// the last time this queue was used, not of an earlier one.
+    /// the last time this queue was used, not of an earlier one; of the device's, or of this queue's
+    /// alone (virtio 1.2, 2.6.1).
     fn take_all(&mut self, proof: &Quiesced) -> impl Iterator<Item = T>;
 
     /// Returns the queue to its state after construction, for use with a device that was reset.
@@ -139,6 +175,11 @@ pub enum Refusal {
 /// How the device broke the protocol of a queue.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum DeviceFault {
+    /// It returned something else before the buffer that it got first, against `IN_ORDER`.
+    OutOfOrder {
+        /// The number it gave.
+        id: u32,
+    },
     /// It claims to have used more buffers than it holds.
     TooManyUsed {
         /// How many it claims.
@@ -170,61 +211,32 @@ pub struct StillInFlight(
 /// The three areas of a queue as the device addresses them (virtio 1.2, 2.6).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct QueueAddresses {
-    /// Descriptor area: the descriptor table of a split queue.
+    /// Descriptor area: the descriptor table of a split queue, the ring of a packed one.
     pub descriptors: u64,
-    /// Driver area: the available ring of a split queue.
+    /// Driver area: the available ring of a split queue, the driver's event suppression of a packed.
     pub driver: u64,
-    /// Device area: the used ring of a split queue.
+    /// Device area: the used ring of a split queue, the device's event suppression of a packed.
     pub device: u64,
 }
 
-/// Descriptors in a queue: a power of two in `2..=32768` (virtio 1.2, 2.7).
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct QueueSize(u16);
-
-/// A number that is no size of a split queue.
+/// A queue that could not be made.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct QueueSizeError(
-    /// The number.
-    pub u16,
-);
-
-impl QueueSize {
-    /// The largest size.
-    pub const MAX: Self = Self(1 << 15);
-
-    /// Accepts `size` if it is possible.
-    ///
-    /// # Errors
-    ///
-    /// It is not a power of two in `2..=32768`.
-    pub const fn new(size: u16) -> Result<Self, QueueSizeError> {
-        if size >= 2 && size.is_power_of_two() {
-            Ok(Self(size))
-        } else {
-            Err(QueueSizeError(size))
-        }
-    }
-
-    /// The size as a number.
-    #[must_use]
-    pub const fn get(self) -> u16 {
-        self.0
-    }
-
-    /// What an index is masked with to become a place in a ring.
-    pub(crate) const fn mask(self) -> u16 {
-        self.0.wrapping_sub(1)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_powers_of_two_from_two_on() {
-        let possible = (0..=u16::MAX).filter(|size| QueueSize::new(*size).is_ok());
-        assert!(possible.eq((1..=15).map(|bit| 1 << bit)));
-    }
+pub enum QueueError {
+    /// A region is not aligned, or ends beyond 64 bits of address.
+    BadAddress,
+    /// A split queue can't have this size, which is no power of two.
+    BadSize(QueueSize),
+    /// Indirect tables of no descriptors were asked for.
+    EmptyTables,
+    /// The private tables could not be allocated.
+    OutOfMemory,
+    /// The indirect tables are for a queue of another size.
+    TablesOfAnotherSize,
+    /// A region is too small.
+    TooSmall {
+        /// Bytes that are needed.
+        needed: usize,
+        /// Bytes that it has.
+        given: usize,
+    },
 }

@@ -10,9 +10,7 @@
 //! other.
 
 use super::super::QueueSize;
-
-/// Bytes in a descriptor, in the table of a queue and in an indirect one.
-pub(super) const DESCRIPTOR_LEN: usize = 16;
+use super::super::memory::{CACHE_LINE, DESCRIPTOR_LEN, IndirectTables, line_after};
 
 /// `flags` and `idx` before the entries, and the event index after them.
 const RING_OVERHEAD: usize = 4 + 2;
@@ -31,7 +29,7 @@ impl SplitLayout {
     /// What the region's addresses, for the CPU and for the device, are multiples of.
     ///
     /// The specification asks for 16; this is a cache line.
-    pub const ALIGNMENT: usize = 64;
+    pub const ALIGNMENT: usize = CACHE_LINE;
 
     /// The layout of a queue with `size` descriptors.
     #[must_use]
@@ -80,13 +78,8 @@ impl SplitLayout {
     /// Bytes for the indirect tables of a queue: one table of `per_table` descriptors per slot.
     #[must_use]
     pub const fn indirect_bytes(size: QueueSize, per_table: u16) -> usize {
-        let descriptors = (size.get() as usize).saturating_mul(per_table as usize);
-        descriptors.saturating_mul(DESCRIPTOR_LEN)
+        IndirectTables::bytes(size, per_table)
     }
-}
-
-const fn line_after(offset: usize) -> usize {
-    offset.saturating_add(SplitLayout::ALIGNMENT - 1) & !(SplitLayout::ALIGNMENT - 1)
 }
 
 #[cfg(test)]

@@ -1,72 +1,27 @@
 //! The shared memory of a split queue: the one place that dereferences its pointers.
 //!
 //! Invariant of [`RingMemory`]: its three pointers lie in one region that it owns, aligned and laid
-//! out by [`SplitLayout`] for `size` entries. Every access masks its index with `size - 1`, so that it
+//! out by [`SplitLayout`] for `size` entries, a power of two. Every access masks its index with `size - 1`, so that it
 //! lies in bounds by construction, whatever the index. All accesses are volatile or atomic, since
 //! the device reads and writes at will; what is written here is never read back.
 
-use core::mem::offset_of;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU16, Ordering};
 
-use virtio_spec::virtq::{AvailF, Desc, DescF, UsedElem, UsedF};
+use virtio_spec::virtq::{AvailF, UsedElem, UsedF};
 
-use super::super::{QueueAddresses, QueueSize};
-use super::QueueError;
-use super::layout::{DESCRIPTOR_LEN, SplitLayout};
+use super::super::chains::UsedElement;
+use super::super::memory::{Descriptor, check, zero};
+use super::super::{QueueAddresses, QueueError, QueueSize};
+use super::layout::SplitLayout;
 use crate::barrier;
-use crate::dma::{DmaRegion, Segment};
+use crate::dma::DmaRegion;
 
-const _: () = assert!(size_of::<Desc>() == DESCRIPTOR_LEN && align_of::<Desc>() <= 16);
-const _: () = assert!(offset_of!(Desc, addr) == 0 && offset_of!(Desc, len) == 8);
-const _: () = assert!(offset_of!(Desc, flags) == 12 && offset_of!(Desc, next) == 14);
 const _: () = assert!(size_of::<UsedElem>() == 8 && align_of::<UsedElem>() <= 4);
 
 /// Bytes before the entries of either ring: `flags` and `idx`.
 const ENTRIES: usize = 4;
 const INDEX: usize = 2;
-
-/// A descriptor, [`Desc`], as the two words that it is stored by.
-///
-/// A volatile store of the structure itself would become four stores.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(16))]
-pub(super) struct Descriptor {
-    address: u64,
-    len_flags_next: u64,
-}
-
-const _: () = assert!(size_of::<Descriptor>() == DESCRIPTOR_LEN);
-
-impl Descriptor {
-    /// A descriptor for `segment` with `flags`, followed by descriptor `next`.
-    #[inline]
-    pub(super) const fn new(segment: Segment, flags: DescF, next: u16) -> Self {
-        let flags = flags.bits().to_ne() as u64;
-        let len_flags_next = segment.len() as u64 | flags << 32 | (next as u64) << 48;
-        Self {
-            address: segment.address().to_le(),
-            len_flags_next: len_flags_next.to_le(),
-        }
-    }
-
-    /// Stores the descriptor where the device reads it.
-    ///
-    /// # Safety
-    ///
-    /// `at` is valid for writes of a descriptor, and aligned.
-    #[inline]
-    unsafe fn store(self, at: NonNull<Self>) {
-        // SAFETY: valid by contract; a field of it is, too.
-        let address = unsafe { &raw mut (*at.as_ptr()).address };
-        // SAFETY: as above.
-        let len_flags_next = unsafe { &raw mut (*at.as_ptr()).len_flags_next };
-        // SAFETY: valid for writes, and aligned, by contract.
-        unsafe { address.write_volatile(self.address) };
-        // SAFETY: as above.
-        unsafe { len_flags_next.write_volatile(self.len_flags_next) };
-    }
-}
 
 /// The rings of one queue.
 #[derive(Debug)]
@@ -84,6 +39,9 @@ unsafe impl Send for RingMemory {}
 impl RingMemory {
     /// Lays the rings of `size` entries out in `region` and zeroes them.
     pub(super) fn new(size: QueueSize, region: DmaRegion) -> Result<Self, QueueError> {
+        if !size.is_split() {
+            return Err(QueueError::BadSize(size));
+        }
         let layout = SplitLayout::new(size);
         check(&region, layout.bytes(), SplitLayout::ALIGNMENT)?;
         let at = |offset| {
@@ -178,16 +136,19 @@ impl RingMemory {
         u16::from_le(self.used_word(INDEX).load(barrier::OBSERVE_USED))
     }
 
-    /// Reads the used element at `index`: identification and length, both unchecked.
+    /// Reads the used element at `index`.
     #[inline]
-    pub(super) fn read_used(&self, index: u16) -> (u32, u32) {
+    pub(super) fn read_used(&self, index: u16) -> UsedElement {
         let slot = usize::from(index & self.size.mask());
         let offset = ENTRIES.wrapping_add(slot.wrapping_mul(size_of::<UsedElem>()));
         // SAFETY: an element below `size` lies inside the used ring (module invariant).
         let at = unsafe { self.used.byte_add(offset) }.cast::<UsedElem>();
         // SAFETY: in bounds and a multiple of four; any bits are a `UsedElem`.
         let element = unsafe { at.read_volatile() };
-        (element.id.to_ne(), element.len.to_ne())
+        UsedElement {
+            id: element.id.to_ne(),
+            written: element.len.to_ne(),
+        }
     }
 
     /// Reads whether the device asks for no doorbell. Without event indices only.
@@ -221,102 +182,5 @@ impl RingMemory {
         let at = unsafe { self.used.byte_add(offset) };
         // SAFETY: in bounds, even, and this field is accessed by this function alone.
         unsafe { AtomicU16::from_ptr(at.as_ptr().cast()) }
-    }
-}
-
-/// One table of descriptors per slot, for chains that take one slot of the ring.
-///
-/// Invariant: `region` has `per_table * size` descriptors.
-#[derive(Debug)]
-pub struct IndirectTables {
-    region: DmaRegion,
-    size: QueueSize,
-    per_table: u16,
-}
-
-impl IndirectTables {
-    /// Divides `region` into tables of `per_table` descriptors, one for each of `size` slots.
-    ///
-    /// # Errors
-    ///
-    /// `region` is smaller than [`SplitLayout::indirect_bytes`] or not aligned to 16 bytes, or the
-    /// tables would have no descriptors.
-    pub fn new(region: DmaRegion, size: QueueSize, per_table: u16) -> Result<Self, QueueError> {
-        if per_table == 0 {
-            return Err(QueueError::EmptyTables);
-        }
-        check(
-            &region,
-            SplitLayout::indirect_bytes(size, per_table),
-            DESCRIPTOR_LEN,
-        )?;
-        Ok(Self {
-            region,
-            size,
-            per_table,
-        })
-    }
-
-    /// Descriptors in each table.
-    #[must_use]
-    pub const fn per_table(&self) -> u16 {
-        self.per_table
-    }
-
-    /// Slots that have a table.
-    pub(super) const fn size(&self) -> QueueSize {
-        self.size
-    }
-
-    /// Writes descriptor `entry` of the table of `slot`. An `entry` beyond the table is ignored.
-    #[inline]
-    pub(super) fn write_descriptor(&mut self, slot: u16, entry: u16, descriptor: Descriptor) {
-        if entry >= self.per_table {
-            return;
-        }
-        let offset = self
-            .offset(slot)
-            .wrapping_add(usize::from(entry).wrapping_mul(DESCRIPTOR_LEN));
-        // SAFETY: `slot` is masked and `entry` checked, so the descriptor lies in the region.
-        let at = unsafe { self.region.va().byte_add(offset) }.cast::<Descriptor>();
-        // SAFETY: in bounds and aligned to 16 bytes; only this queue's owner writes the tables.
-        unsafe { descriptor.store(at) };
-    }
-
-    /// Where the device finds the table of `slot`.
-    #[inline]
-    pub(super) fn device_address(&self, slot: u16) -> u64 {
-        self.region
-            .device_address()
-            .wrapping_add(self.offset(slot) as u64)
-    }
-
-    #[inline]
-    fn offset(&self, slot: u16) -> usize {
-        let table_len = usize::from(self.per_table).wrapping_mul(DESCRIPTOR_LEN);
-        usize::from(slot & self.size.mask()).wrapping_mul(table_len)
-    }
-}
-
-fn check(region: &DmaRegion, needed: usize, align: usize) -> Result<(), QueueError> {
-    if region.len() < needed {
-        return Err(QueueError::TooSmall {
-            needed,
-            given: region.len(),
-        });
-    }
-    if !region.is_aligned_to(align) || region.wraps() {
-        return Err(QueueError::BadAddress);
-    }
-    Ok(())
-}
-
-/// Zeroes the first `len` bytes, eight at a time; `len` is a multiple of a cache line.
-fn zero(region: &DmaRegion, len: usize) {
-    for offset in (0..len.min(region.len())).step_by(size_of::<u64>()) {
-        // SAFETY: below `region.len()`.
-        let at = unsafe { region.va().byte_add(offset) }.cast::<u64>();
-        // SAFETY: aligned, since the region is; in bounds, since the length is a multiple of 64.
-        unsafe { at.write_volatile(0) };
     }
 }

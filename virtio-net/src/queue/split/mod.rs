@@ -1,44 +1,24 @@
 //! The split virtqueue (virtio 1.2, 2.7): a descriptor table and two rings.
 //!
-//! [`SplitQueue`] decides; `memory` is what the device sees, `chains` what only the driver sees.
+//! [`SplitQueue`] decides; `memory` is what the device sees, `Chains` what only the driver sees.
 //! The rules that make it cheap: the available index is written, and the full fence paid, once per
 //! [`publish`](Virtqueue::publish) and not per buffer; the used index is read once per batch that
 //! the device returns; nothing the driver wrote is read back from shared memory.
 
-mod chains;
 mod layout;
 mod memory;
 mod placing;
 
-use self::chains::Chains;
 pub use self::layout::SplitLayout;
-pub use self::memory::IndirectTables;
 use self::memory::RingMemory;
+use super::chains::{Chains, UsedElement};
 use super::event::crosses_event;
+use super::memory::fitting;
 use super::{DeviceFault, Notify, QueueAddresses, QueueSize, Refused, StillInFlight, Virtqueue};
-use crate::barrier;
+pub use super::{IndirectTables, QueueError};
+use crate::barrier::Barriers;
 use crate::dma::{DmaRegion, Quiesced, Segment};
 use crate::features::Features;
-
-/// A queue that could not be made.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum QueueError {
-    /// A region is not aligned, or ends beyond 64 bits of address.
-    BadAddress,
-    /// Indirect tables of no descriptors were asked for.
-    EmptyTables,
-    /// The private tables could not be allocated.
-    OutOfMemory,
-    /// The indirect tables are for a queue of another size.
-    TablesOfAnotherSize,
-    /// A region is too small.
-    TooSmall {
-        /// Bytes that are needed.
-        needed: usize,
-        /// Bytes that it has.
-        given: usize,
-    },
-}
 
 /// A split virtqueue that lends buffers of type `T` to the device. See [`Virtqueue`].
 ///
@@ -48,6 +28,7 @@ pub struct SplitQueue<T> {
     memory: RingMemory,
     tables: Option<IndirectTables>,
     chains: Chains<T>,
+    barriers: Barriers,
     /// Where the next head goes in the available ring.
     available: u16,
     /// The available index that the device was shown.
@@ -56,6 +37,8 @@ pub struct SplitQueue<T> {
     used: u16,
     /// The used index as last read: elements from `used` up to it have been written.
     used_seen: u16,
+    /// A used element that stands for several buffers, of which not all were taken.
+    batch: Option<UsedElement>,
     event_index: bool,
     /// Whether the device was asked to interrupt.
     interrupts: bool,
@@ -67,8 +50,8 @@ pub struct SplitQueue<T> {
 impl<T> SplitQueue<T> {
     /// Makes an empty queue, with interrupts enabled, and zeroes its rings.
     ///
-    /// `features` are the negotiated ones; `RING_EVENT_IDX` and `RING_INDIRECT_DESC` matter.
-    /// `rings` has [`SplitLayout::bytes`] or more. `tables` are used only with the feature.
+    /// `features` are the negotiated ones; `RING_EVENT_IDX`, `RING_INDIRECT_DESC`, `IN_ORDER` and
+    /// `ORDER_PLATFORM` matter. `rings` has [`SplitLayout::bytes`] or more. `tables` are used only with the feature.
     ///
     /// # Errors
     ///
@@ -79,17 +62,18 @@ impl<T> SplitQueue<T> {
         rings: DmaRegion,
         tables: Option<IndirectTables>,
     ) -> Result<Self, QueueError> {
-        if tables.as_ref().is_some_and(|tables| tables.size() != size) {
-            return Err(QueueError::TablesOfAnotherSize);
-        }
+        let indirect = features.contains(Features::RING_INDIRECT_DESC);
+        let in_order = features.contains(Features::IN_ORDER);
         Ok(Self {
+            tables: fitting(tables, size, indirect)?,
             memory: RingMemory::new(size, rings)?,
-            tables: tables.filter(|_| features.contains(Features::RING_INDIRECT_DESC)),
-            chains: Chains::new(size).map_err(|_| QueueError::OutOfMemory)?,
+            chains: Chains::new(size, in_order).map_err(|_| QueueError::OutOfMemory)?,
+            barriers: Barriers::new(features),
             available: 0,
             published: 0,
             used: 0,
             used_seen: 0,
+            batch: None,
             event_index: features.contains(Features::RING_EVENT_IDX),
             interrupts: true,
             used_event: 0,
@@ -116,8 +100,29 @@ impl<T> SplitQueue<T> {
         if claimed > in_flight {
             return Err(self.fail(DeviceFault::TooManyUsed { claimed, in_flight }));
         }
+        self.barriers.after_observing_used();
         self.used_seen = index;
         Ok(claimed > 0)
+    }
+
+    /// The next used element, of those that were observed.
+    ///
+    /// With `IN_ORDER` it may stand for several buffers (virtio 1.2, 2.7.9).
+    #[inline]
+    fn next_element(&mut self) -> Result<UsedElement, DeviceFault> {
+        if !self.chains.in_order() {
+            return Ok(self.memory.read_used(self.used));
+        }
+        let element = match self.batch.take() {
+            Some(element) => element,
+            None => self.memory.read_used(self.used),
+        };
+        // The buffer it names has to be reached by the index, too.
+        let is_last = self.used.wrapping_add(1) == self.used_seen;
+        if is_last && !self.chains.is_oldest(element.id) {
+            return Err(DeviceFault::OutOfOrder { id: element.id });
+        }
+        Ok(element)
     }
 
     #[inline]
@@ -134,13 +139,14 @@ impl<T> SplitQueue<T> {
         } else {
             self.memory.write_interrupt_suppression(false);
         }
-        barrier::before_rechecking_used();
+        self.barriers.before_rechecking_used();
     }
 
     /// Latches `fault`: nothing is taken from the used ring any more.
     #[cold]
     fn fail(&mut self, fault: DeviceFault) -> DeviceFault {
         self.used_seen = self.used;
+        self.batch = None;
         self.fault = Some(fault);
         fault
     }
@@ -173,8 +179,9 @@ impl<T> Virtqueue<T> for SplitQueue<T> {
             return Notify::Suppressed;
         }
         self.published = self.available;
+        self.barriers.before_publishing();
         self.memory.publish_available_index(self.available);
-        barrier::before_reading_notification_wish();
+        self.barriers.before_reading_notification_wish();
 
         let needed = if self.event_index {
             crosses_event(self.memory.read_available_event(), old, self.available)
@@ -193,11 +200,14 @@ impl<T> Virtqueue<T> for SplitQueue<T> {
         if self.used == self.used_seen && !self.observe_used()? {
             return Ok(None);
         }
-        let (id, written) = self.memory.read_used(self.used);
-        match self.chains.reclaim(id, written) {
+        let element = self.next_element().map_err(|fault| self.fail(fault))?;
+        match self.chains.reclaim(element) {
             Ok(taken) => {
                 self.used = self.used.wrapping_add(1);
-                Ok(Some(taken))
+                if !taken.is_named {
+                    self.batch = Some(element);
+                }
+                Ok(Some((taken.buffer, taken.written)))
             }
             Err(fault) => Err(self.fail(fault)),
         }
@@ -225,6 +235,11 @@ impl<T> Virtqueue<T> for SplitQueue<T> {
         self.has_used()
     }
 
+    #[inline]
+    fn notification_data(&self) -> u16 {
+        self.published
+    }
+
     fn free_slots(&self) -> u16 {
         self.chains.free()
     }
@@ -238,12 +253,7 @@ impl<T> Virtqueue<T> for SplitQueue<T> {
     }
 
     fn take_all(&mut self, _proof: &Quiesced) -> impl Iterator<Item = T> {
-        let mut from = 0;
-        core::iter::from_fn(move || {
-            let (head, buffer) = self.chains.reclaim_any(from)?;
-            from = head.wrapping_add(1);
-            Some(buffer)
-        })
+        self.chains.take_all()
     }
 
     fn reset(&mut self) -> Result<(), StillInFlight> {
@@ -252,10 +262,12 @@ impl<T> Virtqueue<T> for SplitQueue<T> {
             in_flight => return Err(StillInFlight(in_flight)),
         }
         self.memory.clear();
+        self.chains.reset();
         self.available = 0;
         self.published = 0;
         self.used = 0;
         self.used_seen = 0;
+        self.batch = None;
         self.interrupts = true;
         self.used_event = 0;
         self.fault = None;

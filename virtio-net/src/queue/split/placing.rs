@@ -1,23 +1,17 @@
 //! Laying the segments of a buffer down: linked descriptors, or one that refers to a table.
 
-use virtio_spec::virtq::{Desc, DescF};
+use virtio_spec::virtq::DescF;
 
 use super::super::Refusal;
+use super::super::chains::Chain;
+use super::super::memory::{Descriptor, IndirectTables};
+use super::super::placing::{ByteSum, Placement, Room, flags};
 use super::SplitQueue;
-use super::chains::Chain;
-use super::memory::Descriptor;
 use crate::dma::Segment;
 
 /// From this many segments on an indirect table is used even when descriptors abound: with fewer
 /// it costs the device more (a second place to read) than the descriptors are worth.
 const INDIRECT_PAYS_FROM: u16 = 3;
-
-/// How the segments of a buffer are laid down.
-#[derive(Clone, Copy)]
-enum Placement {
-    Chained,
-    Indirect,
-}
 
 impl<T> SplitQueue<T> {
     /// Writes `segments`, by whichever way suits them, into free descriptors.
@@ -36,9 +30,18 @@ impl<T> SplitQueue<T> {
         if let [segment] = segments {
             return self.write_single(segment, writable_from == 0);
         }
-        match self.place(segments.len())? {
-            Placement::Chained => self.write_chain(segments, writable_from),
-            Placement::Indirect => self.write_indirect(segments, writable_from),
+        match self.room().place(segments.len())? {
+            Placement::Chained(_) => self.write_chain(segments, writable_from),
+            Placement::Indirect(_) => self.write_indirect(segments, writable_from),
+        }
+    }
+
+    fn room(&self) -> Room {
+        Room {
+            size: self.memory.size(),
+            free: self.chains.free(),
+            per_table: self.tables.as_ref().map_or(0, IndirectTables::per_table),
+            table_pays_from: INDIRECT_PAYS_FROM,
         }
     }
 
@@ -51,39 +54,13 @@ impl<T> SplitQueue<T> {
             return Err(Refusal::Full);
         }
         let head = self.chains.free_head();
-        let descriptor = Descriptor::new(*segment, flags(writable, false), 0);
+        let descriptor = Descriptor::split(*segment, flags(writable, false), 0);
         self.memory.write_descriptor(head, descriptor);
         Ok(Chain {
             last: head,
             count: 1,
             writable: if writable { segment.len() } else { 0 },
         })
-    }
-
-    /// Decides how `count` segments, several, are laid down, if they can be now.
-    fn place(&self, count: usize) -> Result<Placement, Refusal> {
-        let size = self.memory.size().get();
-        let count = match u16::try_from(count) {
-            Ok(0) => return Err(Refusal::NoSegments),
-            // A chain may not be longer than the queue, not even an indirect one.
-            Ok(count) if count <= size => count,
-            _ => return Err(Refusal::TooManySegments),
-        };
-
-        let free = self.chains.free();
-        let has_table = self
-            .tables
-            .as_ref()
-            .is_some_and(|tables| count <= tables.per_table());
-        let is_scarce = free < size / 2 || free < count;
-        if count > 1 && has_table && free > 0 && (count >= INDIRECT_PAYS_FROM || is_scarce) {
-            return Ok(Placement::Indirect);
-        }
-        if count <= free {
-            Ok(Placement::Chained)
-        } else {
-            Err(Refusal::Full)
-        }
     }
 
     /// Writes `segments` into free descriptors, linked (virtio 1.2, 2.7.13.1).
@@ -106,7 +83,7 @@ impl<T> SplitQueue<T> {
             let has_next = number.wrapping_add(1) < segments.len();
             let flags = flags(writable, has_next);
             self.memory
-                .write_descriptor(index, Descriptor::new(*segment, flags, next));
+                .write_descriptor(index, Descriptor::split(*segment, flags, next));
             chain.last = index;
             chain.count = chain.count.wrapping_add(1);
             index = next;
@@ -133,59 +110,17 @@ impl<T> SplitQueue<T> {
             sum.add(segment, writable)?;
             let next = entry.wrapping_add(1);
             let flags = flags(writable, usize::from(next) < segments.len());
-            tables.write_descriptor(head, entry, Descriptor::new(*segment, flags, next));
+            tables.write_descriptor(head, entry, Descriptor::split(*segment, flags, next));
             entry = next;
         }
 
-        let table_len = u32::from(entry).wrapping_mul(size_of::<Desc>() as u32);
-        // SAFETY: the table belongs to slot `head` as long as its buffer is in flight.
-        let table = unsafe { Segment::new(tables.device_address(head), table_len) };
+        let table = tables.segment(head, entry);
         self.memory
-            .write_descriptor(head, Descriptor::new(table, DescF::INDIRECT, 0));
+            .write_descriptor(head, Descriptor::split(table, DescF::INDIRECT, 0));
         Ok(Chain {
             last: head,
             count: 1,
             writable: sum.writable,
         })
     }
-}
-
-/// The bytes of a chain, of which all, and so the writable ones, fit into 32 bits.
-#[derive(Default)]
-struct ByteSum {
-    all: u32,
-    writable: u32,
-}
-
-impl ByteSum {
-    #[inline]
-    fn add(&mut self, segment: &Segment, writable: bool) -> Result<(), Refusal> {
-        if segment.is_empty() {
-            return Err(Refusal::EmptySegment);
-        }
-        self.all = self
-            .all
-            .checked_add(segment.len())
-            .ok_or(Refusal::TooManyBytes)?;
-        if writable {
-            // No more than `all`.
-            self.writable = self.writable.wrapping_add(segment.len());
-        }
-        Ok(())
-    }
-}
-
-#[inline]
-const fn flags(writable: bool, has_next: bool) -> DescF {
-    let write = if writable {
-        DescF::WRITE
-    } else {
-        DescF::empty()
-    };
-    let next = if has_next {
-        DescF::NEXT
-    } else {
-        DescF::empty()
-    };
-    write.union(next)
 }

@@ -1,0 +1,302 @@
+//! The packed virtqueue (virtio 1.2, 2.8): one ring of descriptors, which both sides write.
+//!
+//! The driver writes descriptors in the order of the ring; the device overwrites them, from the
+//! front, in the order in which it is done. Two flags of a descriptor say whose it is, by comparison
+//! with a counter that turns with each lap:
+//!
+//! ```text
+//! | used | used |  in flight, or used and not yet looked at  | added | added | free ... |
+//!               ^ used                                       ^ shown         ^ next
+//! ```
+//!
+//! [`PackedQueue`] decides; `memory` is what the device sees, `Chains` what only the driver sees.
+//! The rules that make it cheap: of all descriptors that were added since the last
+//! [`publish`](Virtqueue::publish) the flags of the first are written last, and the device goes no
+//! further before; so barriers and the full fence are paid once per batch. A used descriptor is read
+//! once; nothing the driver wrote is read back from shared memory.
+
+mod layout;
+mod memory;
+mod placing;
+mod position;
+
+pub use self::layout::PackedLayout;
+use self::memory::{Event, RingMemory, UsedDescriptor};
+use self::position::Position;
+use super::chains::{Chains, Reclaimed};
+use super::event::crosses_packed_event;
+use super::memory::fitting;
+use super::{
+    DeviceFault, IndirectTables, Notify, QueueAddresses, QueueError, QueueSize, Refused,
+    StillInFlight, Virtqueue,
+};
+use crate::barrier::Barriers;
+use crate::dma::{DmaRegion, Quiesced, Segment};
+use crate::features::Features;
+
+/// A packed virtqueue that lends buffers of type `T` to the device. See [`Virtqueue`].
+///
+/// Dropping it drops the buffers in flight; [`take_all`](Virtqueue::take_all) comes first.
+#[derive(Debug)]
+pub struct PackedQueue<T> {
+    memory: RingMemory,
+    tables: Option<IndirectTables>,
+    chains: Chains<T>,
+    barriers: Barriers,
+    /// Where the next descriptor goes.
+    next: Position,
+    /// Up to where the device was shown descriptors.
+    shown: Position,
+    /// All but the address of the descriptor at `shown`, if that is not `next`.
+    held_back: u64,
+    /// Where the device writes the next used descriptor.
+    used: Position,
+    /// A used descriptor that stands for several buffers, of which not all were taken.
+    batch: Option<UsedDescriptor>,
+    event_index: bool,
+    /// Whether the device was asked to interrupt.
+    interrupts: bool,
+    /// The place whose use it was asked to announce.
+    used_event: Position,
+    fault: Option<DeviceFault>,
+}
+
+impl<T> PackedQueue<T> {
+    /// Makes an empty queue, with interrupts enabled, and zeroes its ring.
+    ///
+    /// `features` are the negotiated ones; `RING_EVENT_IDX`, `RING_INDIRECT_DESC`, `IN_ORDER` and
+    /// `ORDER_PLATFORM` matter. `ring` has [`PackedLayout::bytes`] or more. `tables` are used only
+    /// with the feature.
+    ///
+    /// # Errors
+    ///
+    /// The memory does not fit the queue, or there is too little for the driver's own tables.
+    pub fn new(
+        size: QueueSize,
+        features: Features,
+        ring: DmaRegion,
+        tables: Option<IndirectTables>,
+    ) -> Result<Self, QueueError> {
+        let indirect = features.contains(Features::RING_INDIRECT_DESC);
+        let in_order = features.contains(Features::IN_ORDER);
+        let mut queue = Self {
+            tables: fitting(tables, size, indirect)?,
+            memory: RingMemory::new(size, ring)?,
+            chains: Chains::new(size, in_order).map_err(|_| QueueError::OutOfMemory)?,
+            barriers: Barriers::new(features),
+            next: Position::START,
+            shown: Position::START,
+            held_back: 0,
+            used: Position::START,
+            batch: None,
+            event_index: features.contains(Features::RING_EVENT_IDX),
+            interrupts: true,
+            used_event: Position::START,
+            fault: None,
+        };
+        queue.write_wish();
+        Ok(queue)
+    }
+
+    /// The next descriptor that the device has used.
+    #[inline]
+    fn observe_used(&mut self) -> Option<UsedDescriptor> {
+        if self.fault.is_some() {
+            return None;
+        }
+        let mut used = self.memory.read_used(self.used);
+        if used.is_none() && self.must_rearm() {
+            // Descriptors were taken while interrupts were on, so the event is in the past: without
+            // a new one the device would stay silent.
+            self.arm();
+            used = self.memory.read_used(self.used);
+        }
+        self.barriers.after_observing_used();
+        used
+    }
+
+    #[inline]
+    fn must_rearm(&self) -> bool {
+        self.event_index && self.interrupts && self.used_event != self.used
+    }
+
+    /// Asks for an interrupt with the next used descriptor; those must be looked for after it.
+    #[inline]
+    fn arm(&mut self) {
+        self.used_event = self.used;
+        self.write_wish();
+        self.barriers.before_rechecking_used();
+    }
+
+    /// Tells the device what the driver wants to hear of.
+    #[inline]
+    fn write_wish(&mut self) {
+        let flags = match (self.interrupts, self.event_index) {
+            (false, _) => Event::DISABLE,
+            (true, false) => Event::ENABLE,
+            (true, true) => Event::DESC,
+        };
+        let off_wrap = self.used_event.off_wrap();
+        self.memory.write_driver_event(Event { off_wrap, flags });
+    }
+
+    /// Whether the device wants to hear of the descriptors from `old` up to `shown`.
+    #[inline]
+    fn is_notification_due(&self, old: Position) -> bool {
+        let event = self.memory.read_device_event();
+        match event.flags {
+            Event::DISABLE => false,
+            Event::DESC if self.event_index => crosses_packed_event(
+                event.off_wrap,
+                old.off_wrap(),
+                self.shown.off_wrap(),
+                self.memory.size().get(),
+            ),
+            // Also for what has no meaning: one notification too many does no harm.
+            _ => true,
+        }
+    }
+
+    /// Takes back what a used descriptor names, or the oldest buffer that it stands for.
+    #[inline]
+    fn reclaim(&mut self, used: UsedDescriptor) -> Result<Reclaimed<T>, DeviceFault> {
+        match self.chains.reclaim(used.element) {
+            // The length has no meaning (virtio 1.2, 2.8.4). Existing devices that fill buffers
+            // leave the flag clear, too, which is why it counts only if it is not possible.
+            Err(DeviceFault::WroteTooMuch { .. }) if !used.has_length => {
+                let mut element = used.element;
+                element.written = 0;
+                self.chains.reclaim(element)
+            }
+            result => result,
+        }
+    }
+
+    /// Latches `fault`: nothing is taken from the ring any more.
+    #[cold]
+    fn fail(&mut self, fault: DeviceFault) -> DeviceFault {
+        self.batch = None;
+        self.fault = Some(fault);
+        fault
+    }
+}
+
+impl<T> Virtqueue<T> for PackedQueue<T> {
+    #[inline]
+    fn add(
+        &mut self,
+        segments: &[Segment],
+        writable_from: usize,
+        buffer: T,
+    ) -> Result<(), Refused<T>> {
+        match self.lay_down(segments, writable_from) {
+            Ok(chain) => {
+                self.chains.lend(chain, buffer);
+                Ok(())
+            }
+            Err(why) => Err(Refused { buffer, why }),
+        }
+    }
+
+    #[inline]
+    fn publish(&mut self) -> Notify {
+        let old = self.shown;
+        if self.next == old {
+            return Notify::Suppressed;
+        }
+        self.shown = self.next;
+        self.barriers.before_publishing();
+        self.memory.publish(old, self.held_back);
+        self.barriers.before_reading_notification_wish();
+        if self.is_notification_due(old) {
+            Notify::Needed
+        } else {
+            Notify::Suppressed
+        }
+    }
+
+    #[inline]
+    fn pop_used(&mut self) -> Result<Option<(T, u32)>, DeviceFault> {
+        let pending = if self.chains.in_order() {
+            self.batch.take()
+        } else {
+            None
+        };
+        let Some(used) = pending.or_else(|| self.observe_used()) else {
+            return Ok(None);
+        };
+        match self.reclaim(used) {
+            Ok(taken) => {
+                self.used = self.used.advanced(taken.count, self.memory.size().get());
+                if !taken.is_named {
+                    self.batch = Some(used);
+                }
+                Ok(Some((taken.buffer, taken.written)))
+            }
+            Err(fault) => Err(self.fail(fault)),
+        }
+    }
+
+    fn has_used(&self) -> bool {
+        self.fault.is_none() && (self.batch.is_some() || self.memory.is_used(self.used))
+    }
+
+    fn disable_interrupts(&mut self) {
+        self.interrupts = false;
+        self.write_wish();
+    }
+
+    fn enable_interrupts(&mut self) -> bool {
+        self.interrupts = true;
+        self.arm();
+        self.has_used()
+    }
+
+    #[inline]
+    fn notification_data(&self) -> u16 {
+        self.shown.off_wrap()
+    }
+
+    fn free_slots(&self) -> u16 {
+        self.chains.free()
+    }
+
+    fn in_flight(&self) -> u16 {
+        self.chains.in_flight()
+    }
+
+    fn fault(&self) -> Option<DeviceFault> {
+        self.fault
+    }
+
+    fn take_all(&mut self, _proof: &Quiesced) -> impl Iterator<Item = T> {
+        self.chains.take_all()
+    }
+
+    fn reset(&mut self) -> Result<(), StillInFlight> {
+        match self.chains.in_flight() {
+            0 => {}
+            in_flight => return Err(StillInFlight(in_flight)),
+        }
+        self.memory.clear();
+        self.chains.reset();
+        self.next = Position::START;
+        self.shown = Position::START;
+        self.held_back = 0;
+        self.used = Position::START;
+        self.batch = None;
+        self.interrupts = true;
+        self.used_event = Position::START;
+        self.fault = None;
+        self.write_wish();
+        Ok(())
+    }
+
+    fn addresses(&self) -> QueueAddresses {
+        self.memory.addresses()
+    }
+
+    fn size(&self) -> QueueSize {
+        self.memory.size()
+    }
+}

@@ -1,0 +1,183 @@
+//! A virtqueue of the format that was negotiated.
+
+use super::packed::{PackedLayout, PackedQueue};
+use super::split::{SplitLayout, SplitQueue};
+use super::{
+    DeviceFault, IndirectTables, Notify, QueueAddresses, QueueError, QueueSize, Refused,
+    StillInFlight, Virtqueue,
+};
+use crate::dma::{DmaRegion, Quiesced, Segment};
+use crate::features::Features;
+
+/// How much memory a [`Ring`] needs, which is known before it is made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RingLayout {
+    bytes: usize,
+}
+
+impl RingLayout {
+    /// What the region's addresses, for the CPU and for the device, are multiples of.
+    pub const ALIGNMENT: usize = if PackedLayout::ALIGNMENT > SplitLayout::ALIGNMENT {
+        PackedLayout::ALIGNMENT
+    } else {
+        SplitLayout::ALIGNMENT
+    };
+
+    /// The needs of a queue of `size` in the format that `features`, as negotiated, say.
+    ///
+    /// Indirect tables come in a region of their own: see [`IndirectTables::bytes`].
+    #[must_use]
+    pub const fn new(size: QueueSize, features: Features) -> Self {
+        let bytes = if features.contains(Features::RING_PACKED) {
+            PackedLayout::new(size).bytes()
+        } else {
+            SplitLayout::new(size).bytes()
+        };
+        Self { bytes }
+    }
+
+    /// Bytes that the region has at least.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// A virtqueue of either format that lends buffers of type `T` to the device. See [`Virtqueue`].
+///
+/// Dropping it drops the buffers in flight; [`take_all`](Virtqueue::take_all) comes first.
+#[derive(Debug)]
+pub enum Ring<T> {
+    /// With `RING_PACKED`.
+    Packed(PackedQueue<T>),
+    /// Without.
+    Split(SplitQueue<T>),
+}
+
+impl<T> Ring<T> {
+    /// Makes an empty queue, with interrupts enabled, and zeroes its memory.
+    ///
+    /// `features` are the negotiated ones; those that queues are about matter. `rings` has
+    /// [`RingLayout::bytes`] or more. `tables` are used only with `RING_INDIRECT_DESC`.
+    ///
+    /// # Errors
+    ///
+    /// The memory or the size does not fit, or there is too little for the driver's own tables.
+    pub fn new(
+        size: QueueSize,
+        features: Features,
+        rings: DmaRegion,
+        tables: Option<IndirectTables>,
+    ) -> Result<Self, QueueError> {
+        if features.contains(Features::RING_PACKED) {
+            PackedQueue::new(size, features, rings, tables).map(Self::Packed)
+        } else {
+            SplitQueue::new(size, features, rings, tables).map(Self::Split)
+        }
+    }
+}
+
+/// The same expression for whichever queue it is.
+macro_rules! each {
+    ($ring:expr, $queue:ident => $value:expr) => {
+        match $ring {
+            Ring::Packed($queue) => $value,
+            Ring::Split($queue) => $value,
+        }
+    };
+}
+
+impl<T> Virtqueue<T> for Ring<T> {
+    #[inline]
+    fn add(
+        &mut self,
+        segments: &[Segment],
+        writable_from: usize,
+        buffer: T,
+    ) -> Result<(), Refused<T>> {
+        each!(self, queue => queue.add(segments, writable_from, buffer))
+    }
+
+    #[inline]
+    fn publish(&mut self) -> Notify {
+        each!(self, queue => queue.publish())
+    }
+
+    #[inline]
+    fn pop_used(&mut self) -> Result<Option<(T, u32)>, DeviceFault> {
+        each!(self, queue => queue.pop_used())
+    }
+
+    #[inline]
+    fn reap(&mut self, limit: usize, each: impl FnMut(T, u32)) -> Result<usize, DeviceFault> {
+        each!(self, queue => queue.reap(limit, each))
+    }
+
+    #[inline]
+    fn has_used(&self) -> bool {
+        each!(self, queue => queue.has_used())
+    }
+
+    fn disable_interrupts(&mut self) {
+        each!(self, queue => queue.disable_interrupts());
+    }
+
+    fn enable_interrupts(&mut self) -> bool {
+        each!(self, queue => queue.enable_interrupts())
+    }
+
+    #[inline]
+    fn notification_data(&self) -> u16 {
+        each!(self, queue => queue.notification_data())
+    }
+
+    #[inline]
+    fn free_slots(&self) -> u16 {
+        each!(self, queue => queue.free_slots())
+    }
+
+    #[inline]
+    fn in_flight(&self) -> u16 {
+        each!(self, queue => queue.in_flight())
+    }
+
+    fn fault(&self) -> Option<DeviceFault> {
+        each!(self, queue => queue.fault())
+    }
+
+    fn take_all(&mut self, proof: &Quiesced) -> impl Iterator<Item = T> {
+        match self {
+            Self::Packed(queue) => Either::Packed(queue.take_all(proof)),
+            Self::Split(queue) => Either::Split(queue.take_all(proof)),
+        }
+    }
+
+    fn reset(&mut self) -> Result<(), StillInFlight> {
+        each!(self, queue => queue.reset())
+    }
+
+    fn addresses(&self) -> QueueAddresses {
+        each!(self, queue => queue.addresses())
+    }
+
+    fn size(&self) -> QueueSize {
+        each!(self, queue => queue.size())
+    }
+}
+
+/// What a queue of either format gives back.
+enum Either<P, S> {
+    Packed(P),
+    Split(S),
+}
+
+impl<T, P: Iterator<Item = T>, S: Iterator<Item = T>> Iterator for Either<P, S> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        match self {
+            Self::Packed(buffers) => buffers.next(),
+            Self::Split(buffers) => buffers.next(),
+        }
+    }
+}
