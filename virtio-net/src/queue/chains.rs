@@ -9,9 +9,9 @@
 //! a chain of three taken from it: head 5, last 7; on its return 7 links to the old free_head
 //! ```
 //!
-//! A slot is a descriptor of a split queue. A packed queue, whose descriptors are taken in the order
-//! of the ring, uses the slots as buffer numbers: a buffer takes one slot of the list, whatever
-//! number of descriptors it counts.
+//! A slot is a descriptor of a split queue, where a buffer takes as many slots as descriptors
+//! ([`Chains`] is `LINKED`). A packed queue, whose descriptors are taken in the order of the ring,
+//! uses the slots as buffer numbers: a buffer takes one, whatever number of descriptors it counts.
 //!
 //! With `IN_ORDER` the list is a ring: slots are taken in order and come back in order, so that the
 //! links never change (which the specification wants for the descriptors of a split queue: virtio
@@ -19,6 +19,8 @@
 
 use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
+use core::hint::cold_path;
+use core::mem;
 
 use super::{DeviceFault, QueueSize};
 
@@ -31,29 +33,25 @@ struct Slot<T> {
     writable: u32,
     /// The slot after this one, in a chain or in the free list.
     next: u16,
-    /// The last slot of the chain that starts here.
-    last: u16,
     /// The number of descriptors of the chain that starts here.
     count: u16,
 }
 
 /// The driver's side of the descriptors.
 #[derive(Debug)]
-pub(super) struct Chains<T> {
+pub(super) struct Chains<T, const LINKED: bool> {
     slots: Vec<Slot<T>>,
     free_head: u16,
     free: u16,
-    in_flight: u16,
+    in_flight: u32,
     in_order: bool,
     /// The head of the chain that was lent first of those in flight, if they come back in order.
     oldest: u16,
 }
 
-/// What is taken for one buffer: slots from the front of the free list on.
+/// What is taken for one buffer, from the front of the free list on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Chain {
-    /// The last slot.
-    pub(super) last: u16,
     /// Descriptors.
     pub(super) count: u16,
     /// Bytes that the device may write.
@@ -66,21 +64,32 @@ pub(super) struct UsedElement {
     pub(super) id: u32,
     /// Bytes it wrote.
     pub(super) written: u32,
+    /// Whether it says that `written` means something.
+    pub(super) is_length: bool,
 }
 
-/// A buffer taken back.
+/// A buffer that comes back: all is settled but the move of the buffer itself, which comes last so
+/// that it is one move.
 #[derive(Debug)]
-pub(super) struct Reclaimed<T> {
-    pub(super) buffer: T,
+pub(super) struct Reclaimed<'a, T> {
+    buffer: &'a mut Option<T>,
     /// Bytes that count as written.
     pub(super) written: u32,
     /// Descriptors that it took.
     pub(super) count: u16,
-    /// Whether it is the one that the device named, and not one before it.
-    pub(super) is_named: bool,
 }
 
-impl<T> Chains<T> {
+impl<T> Reclaimed<'_, T> {
+    /// Hands the buffer to `take`, with the bytes written.
+    #[inline(always)]
+    pub(super) fn give(self, take: impl FnOnce(T, u32)) {
+        if let Some(buffer) = self.buffer.take() {
+            take(buffer, self.written);
+        }
+    }
+}
+
+impl<T, const LINKED: bool> Chains<T, LINKED> {
     /// All descriptors free.
     pub(super) fn new(size: QueueSize, in_order: bool) -> Result<Self, TryReserveError> {
         let size = size.get();
@@ -90,7 +99,6 @@ impl<T> Chains<T> {
             buffer: None,
             writable: 0,
             next: if next < size { next } else { 0 },
-            last: 0,
             count: 0,
         }));
         Ok(Self {
@@ -112,7 +120,8 @@ impl<T> Chains<T> {
     /// Buffers in flight.
     #[inline]
     pub(super) const fn in_flight(&self) -> u16 {
-        self.in_flight
+        // No more than there are slots.
+        self.in_flight as u16
     }
 
     /// Whether buffers come back in the order in which they were lent.
@@ -133,7 +142,7 @@ impl<T> Chains<T> {
         self.oldest as u32 == id
     }
 
-    /// The free slot after `index`.
+    /// The slot after `index`, in the free list or in a chain.
     #[inline]
     pub(super) fn next(&self, index: u16) -> u16 {
         self.slots
@@ -143,70 +152,88 @@ impl<T> Chains<T> {
 
     /// Takes `chain` off the front of the free list, for `buffer`.
     ///
-    /// `chain.last` is reached from the head by steps of [`next`](Self::next), and at least
-    /// `chain.count` descriptors are free.
-    #[inline]
+    /// At least `chain.count` descriptors are free.
+    #[inline(always)] // a call would cost as much as what it does
     pub(super) fn lend(&mut self, chain: Chain, buffer: T) {
         let head = self.free_head;
-        self.free_head = self.next(chain.last);
+        self.free_head = self.next(self.last_of(head, chain.count));
         self.free = self.free.wrapping_sub(chain.count);
         if let Some(slot) = self.slots.get_mut(usize::from(head)) {
-            slot.buffer = Some(buffer);
+            // A free slot has no buffer; to forget it spares the look whether one is to be dropped.
+            mem::forget(slot.buffer.replace(buffer));
             slot.writable = chain.writable;
-            slot.last = chain.last;
             slot.count = chain.count;
             self.in_flight = self.in_flight.wrapping_add(1);
         }
     }
 
-    /// Takes back the buffer whose chain starts at the slot that the device named.
-    ///
-    /// With `IN_ORDER` that may be one of several, of which it stands for all before it (virtio 1.2,
-    /// 2.7.9 and 2.8.8): then it is the oldest that is taken back, and the caller comes again with the
-    /// same element until the one that was named is reached.
-    #[inline]
-    pub(super) fn reclaim(&mut self, used: UsedElement) -> Result<Reclaimed<T>, DeviceFault> {
+    /// Takes back the buffer that the device named. Without `IN_ORDER` only.
+    #[inline(always)] // a call would cost as much as what it does
+    pub(super) fn reclaim(&mut self, used: UsedElement) -> Result<Reclaimed<'_, T>, DeviceFault> {
         let unknown = DeviceFault::UnknownBuffer { id: used.id };
-        let head = u16::try_from(used.id).map_err(|_| unknown)?;
-        if self.in_order && head != self.oldest {
-            return self.reclaim_oldest_before(head).ok_or(unknown);
+        let head = used.id as u16;
+        let Some(slot) = self.slots.get(used.id as usize) else {
+            return Err(unknown);
+        };
+        let written = slot.written(used)?;
+        let count = slot.count;
+        let free_head = self.free_head;
+        let has_links = LINKED && count != 1;
+        if has_links {
+            cold_path();
+            self.link(self.last_of(head, count), free_head);
         }
 
-        let slot = self.slots.get_mut(usize::from(head)).ok_or(unknown)?;
-        // A chain that the device only reads has nothing written, whatever the device says: existing
-        // devices leave arbitrary values there, and nobody uses them.
-        if slot.buffer.is_some() && slot.writable > 0 && used.written > slot.writable {
-            return Err(DeviceFault::WroteTooMuch {
-                claimed: used.written,
-                writable: slot.writable,
-            });
+        let Some(slot) = self.slots.get_mut(usize::from(head)) else {
+            return Err(unknown);
+        };
+        if !has_links {
+            slot.next = free_head;
         }
-        let buffer = slot.buffer.take().ok_or(unknown)?;
-        let written = used.written.min(slot.writable);
-        let count = self.release(head);
+        self.free_head = head;
+        self.free = self.free.wrapping_add(count);
+        self.in_flight = self.in_flight.wrapping_sub(1);
         Ok(Reclaimed {
-            buffer,
+            buffer: &mut slot.buffer,
             written,
             count,
-            is_named: true,
         })
     }
 
-    /// Takes back the oldest buffer, if the chain that starts at `named` is in flight after it.
+    /// Takes back the oldest buffer, with `IN_ORDER`; says whether it is the one that was named.
     ///
-    /// The device is taken to have used it completely (virtio 1.2, 2.7.9 and 2.8.8).
-    fn reclaim_oldest_before(&mut self, named: u16) -> Option<Reclaimed<T>> {
-        self.slots.get(usize::from(named))?.buffer.as_ref()?;
-        let slot = self.slots.get_mut(usize::from(self.oldest))?;
-        let buffer = slot.buffer.take()?;
-        let written = slot.writable;
-        let count = self.release(self.oldest);
-        Some(Reclaimed {
-            buffer,
+    /// What the device names stands for all before it, too, and those it has used completely
+    /// (virtio 1.2, 2.7.9 and 2.8.8). The caller comes again with the same element until the one that
+    /// was named is reached.
+    #[inline]
+    pub(super) fn reclaim_in_order(
+        &mut self,
+        used: UsedElement,
+    ) -> Result<(Reclaimed<'_, T>, bool), DeviceFault> {
+        let unknown = DeviceFault::UnknownBuffer { id: used.id };
+        let Some(mut slot) = self.slots.get(used.id as usize) else {
+            return Err(unknown);
+        };
+        let mut written = slot.written(used)?;
+        let is_named = self.is_oldest(used.id);
+        let oldest = self.oldest;
+        if !is_named {
+            slot = self.slots.get(usize::from(oldest)).ok_or(unknown)?;
+            written = slot.writable;
+        }
+        let count = slot.count;
+        self.oldest = self.next(self.last_of(oldest, count));
+        self.free = self.free.wrapping_add(count);
+        self.in_flight = self.in_flight.wrapping_sub(1);
+        let Some(slot) = self.slots.get_mut(usize::from(oldest)) else {
+            return Err(unknown);
+        };
+        let reclaimed = Reclaimed {
+            buffer: &mut slot.buffer,
             written,
             count,
-            is_named: false,
-        })
+        };
+        Ok((reclaimed, is_named))
     }
 
     /// Takes back all buffers, with no word from the device.
@@ -218,11 +245,19 @@ impl<T> Chains<T> {
                 from = self.oldest;
             }
             let rest = self.slots.get_mut(usize::from(from)..)?;
-            let (head, buffer) = (from..)
-                .zip(rest)
-                .find_map(|(head, slot)| Some((head, slot.buffer.take()?)))?;
+            let (head, slot) = (from..).zip(rest).find(|(_, slot)| slot.buffer.is_some())?;
+            let buffer = slot.buffer.take()?;
+            let count = slot.count;
+            let last = self.last_of(head, count);
             from = head.wrapping_add(1);
-            self.release(head);
+            if self.in_order {
+                self.oldest = self.next(last);
+            } else {
+                self.link(last, self.free_head);
+                self.free_head = head;
+            }
+            self.free = self.free.wrapping_add(count);
+            self.in_flight = self.in_flight.wrapping_sub(1);
             Some(buffer)
         })
     }
@@ -235,25 +270,52 @@ impl<T> Chains<T> {
         }
     }
 
-    /// Frees the chain that starts at `head`, whose buffer was taken; says how many descriptors.
+    /// The last slot of a chain of `count` descriptors that starts at `head`.
     #[inline]
-    fn release(&mut self, head: u16) -> u16 {
-        let Some(slot) = self.slots.get_mut(usize::from(head)) else {
-            return 0;
-        };
-        let (last, count) = (slot.last, slot.count);
-        self.free = self.free.wrapping_add(count);
-        self.in_flight = self.in_flight.wrapping_sub(1);
-        if self.in_order {
-            self.oldest = self.next(last);
-            return count;
+    fn last_of(&self, head: u16, count: u16) -> u16 {
+        let mut last = head;
+        if LINKED {
+            for _ in 1..count {
+                last = self.next(last);
+            }
         }
-        if last == head {
-            slot.next = self.free_head;
-        } else if let Some(slot) = self.slots.get_mut(usize::from(last)) {
-            slot.next = self.free_head;
+        last
+    }
+
+    /// Makes `next` the slot after `index`.
+    fn link(&mut self, index: u16, next: u16) {
+        if let Some(slot) = self.slots.get_mut(usize::from(index)) {
+            slot.next = next;
         }
-        self.free_head = head;
-        count
+    }
+}
+
+impl<T> Slot<T> {
+    /// The bytes that count as written, if the chain that starts here is in flight, and the device
+    /// can have written so many.
+    #[inline(always)]
+    fn written(&self, used: UsedElement) -> Result<u32, DeviceFault> {
+        if self.buffer.is_none() {
+            cold_path();
+            return Err(DeviceFault::UnknownBuffer { id: used.id });
+        }
+        if used.written > self.writable {
+            return self.too_much(used);
+        }
+        Ok(used.written)
+    }
+
+    /// What counts if the device says that it wrote more than it can.
+    #[cold]
+    fn too_much(&self, used: UsedElement) -> Result<u32, DeviceFault> {
+        // Into a chain that the device only reads it wrote nothing, whatever it says: existing
+        // devices leave arbitrary values there, and nobody uses them.
+        if self.writable == 0 || !used.is_length {
+            return Ok(0);
+        }
+        Err(DeviceFault::WroteTooMuch {
+            claimed: used.written,
+            writable: self.writable,
+        })
     }
 }

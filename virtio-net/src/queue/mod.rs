@@ -64,18 +64,7 @@ pub trait Virtqueue<T> {
     /// # Errors
     ///
     /// As for [`pop_used`](Self::pop_used). The buffers before the fault were given to `each`.
-    #[inline]
-    fn reap(&mut self, limit: usize, mut each: impl FnMut(T, u32)) -> Result<usize, DeviceFault> {
-        let mut count: usize = 0;
-        while count < limit {
-            let Some((buffer, written)) = self.pop_used()? else {
-                break;
-            };
-            each(buffer, written);
-            count = count.wrapping_add(1);
-        }
-        Ok(count)
-    }
+    fn reap(&mut self, limit: usize, each: impl FnMut(T, u32)) -> Result<usize, DeviceFault>;
 
     /// Whether [`pop_used`](Self::pop_used) has something to give. Changes nothing.
     fn has_used(&self) -> bool;

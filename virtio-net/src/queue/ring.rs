@@ -1,5 +1,7 @@
 //! A virtqueue of the format that was negotiated.
 
+use core::sync::atomic::{Ordering, compiler_fence};
+
 use super::packed::{PackedLayout, PackedQueue};
 use super::split::{SplitLayout, SplitQueue};
 use super::{
@@ -88,13 +90,16 @@ macro_rules! each {
 }
 
 impl<T> Virtqueue<T> for Ring<T> {
-    #[inline]
+    #[inline(always)]
     fn add(
         &mut self,
         segments: &[Segment],
         writable_from: usize,
         buffer: T,
     ) -> Result<(), Refused<T>> {
+        // Otherwise the compiler keeps the state of both formats in registers over a loop of the
+        // caller's, and there are not enough: every buffer would cost forty instructions more.
+        compiler_fence(Ordering::AcqRel);
         each!(self, queue => queue.add(segments, writable_from, buffer))
     }
 

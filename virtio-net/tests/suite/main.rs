@@ -10,7 +10,14 @@ mod fake;
 mod hostile;
 #[cfg(not(miri))]
 mod hostile_random;
+mod in_order;
 mod memory;
+mod packed_model;
+mod packed_queue;
+#[cfg(not(miri))]
+mod packed_random;
+#[cfg(not(miri))]
+mod packed_threads;
 mod queue_registers;
 mod split_queue;
 #[cfg(not(miri))]

@@ -2,6 +2,7 @@
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use virtio_net::dma::{DmaRegion, Segment};
 use virtio_net::features::Features;
@@ -16,6 +17,10 @@ pub(crate) struct Shared {
     start: NonNull<u8>,
     layout: Layout,
 }
+
+// SAFETY: all accesses, here and in a queue, are volatile or atomic; where both sides run at the same
+// time, they agree by the atomic ones.
+unsafe impl Sync for Shared {}
 
 impl Shared {
     pub(crate) fn new(len: usize) -> Self {
@@ -44,6 +49,24 @@ impl Shared {
 
     pub(crate) fn read_u64(&self, address: u64) -> u64 {
         u64::from_le_bytes(self.read(address))
+    }
+
+    /// Reads a 16-bit word with all that was written before it.
+    pub(crate) fn load_u16(&self, address: u64) -> u16 {
+        u16::from_le(self.atomic_u16(address).load(Ordering::Acquire))
+    }
+
+    /// Writes a 16-bit word, after all that was written before it.
+    pub(crate) fn store_u16(&self, address: u64, value: u16) {
+        self.atomic_u16(address)
+            .store(value.to_le(), Ordering::Release);
+    }
+
+    fn atomic_u16(&self, address: u64) -> &AtomicU16 {
+        let at = self.at(address, 2).cast::<u16>();
+        assert!(at.is_aligned(), "{address:#x}");
+        // SAFETY: inside the allocation and aligned, as asserted.
+        unsafe { AtomicU16::from_ptr(at.as_ptr()) }
     }
 
     pub(crate) fn write(&self, address: u64, bytes: &[u8]) {

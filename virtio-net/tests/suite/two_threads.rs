@@ -19,20 +19,20 @@ use vm_memory::GuestMemoryMmap;
 
 use crate::against_virtio_queue::{BASE, connect, guest_memory};
 
-const ROUNDS: u32 = 50_000;
+pub(crate) const ROUNDS: u32 = 50_000;
 const TOO_LONG: Duration = Duration::from_secs(60);
 
 /// An interrupt or doorbell line: several signals before the other side looks are one.
 #[derive(Default)]
-struct Bell(AtomicBool);
+pub(crate) struct Bell(AtomicBool);
 
 impl Bell {
-    fn ring(&self) {
+    pub(crate) fn ring(&self) {
         self.0.store(true, Ordering::Release);
     }
 
     /// Rests until the bell rings; `false` if `given_up` comes first, or too much time passes.
-    fn wait(&self, given_up: &AtomicBool) -> bool {
+    pub(crate) fn wait(&self, given_up: &AtomicBool) -> bool {
         let begin = Instant::now();
         for spins in 1_u32.. {
             if self.0.load(Ordering::Acquire) {
@@ -55,31 +55,69 @@ impl Bell {
 }
 
 /// Moves the two sides against each other by a few nanoseconds, differently each time.
-fn jitter(state: &mut u32) {
+pub(crate) fn jitter(state: &mut u32) {
     *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
     for _ in 0..*state >> 26 {
         spin_loop();
     }
 }
 
+/// What the two sides wake each other by.
+#[derive(Default)]
+pub(crate) struct Lines {
+    pub(crate) doorbell: Bell,
+    pub(crate) interrupt: Bell,
+    pub(crate) over: AtomicBool,
+}
+
+/// Polls for so long and no longer.
+pub(crate) struct Patience {
+    begin: Instant,
+    spins: u32,
+}
+
+impl Patience {
+    pub(crate) fn new() -> Self {
+        Self {
+            begin: Instant::now(),
+            spins: 0,
+        }
+    }
+
+    pub(crate) fn spin(&mut self, missing: &str) {
+        self.spins = self.spins.wrapping_add(1);
+        if self.spins.is_multiple_of(4096) {
+            assert!(self.begin.elapsed() < TOO_LONG, "{missing}");
+            thread::yield_now();
+        }
+    }
+}
+
+/// Ends the device's thread also when the driver fails.
+pub(crate) struct Over<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 struct Line<'a> {
     memory: &'a GuestMemoryMmap,
-    doorbell: Bell,
-    interrupt: Bell,
-    over: AtomicBool,
+    lines: Lines,
 }
 
 /// Returns each chain at once, and rests when there is none.
 fn device(mut queue: Queue, line: &Line<'_>) {
     let mut random = 1;
-    while line.doorbell.wait(&line.over) {
+    while line.lines.doorbell.wait(&line.lines.over) {
         loop {
             queue.disable_notification(line.memory).unwrap();
             while let Some(chain) = queue.pop_descriptor_chain(line.memory) {
                 jitter(&mut random);
                 queue.add_used(line.memory, chain.head_index(), 0).unwrap();
                 if queue.needs_notification(line.memory).unwrap() {
-                    line.interrupt.ring();
+                    line.lines.interrupt.ring();
                 }
             }
             if !queue.enable_notification(line.memory).unwrap() {
@@ -109,7 +147,7 @@ impl Driver<'_> {
             self.lent += 1;
         }
         if self.queue.publish().is_needed() {
-            self.line.doorbell.ring();
+            self.line.lines.doorbell.ring();
         }
     }
 
@@ -122,19 +160,13 @@ impl Driver<'_> {
 
     /// Polls until everything is back: only a missing doorbell can keep it from coming.
     fn poll_until_empty(&mut self) {
-        let begin = Instant::now();
-        for spins in 1_u32.. {
+        let mut patience = Patience::new();
+        loop {
             self.collect();
             if self.returned == self.lent {
                 return;
             }
-            if spins % 4096 == 0 {
-                assert!(
-                    begin.elapsed() < TOO_LONG,
-                    "the device waits for its doorbell"
-                );
-                thread::yield_now();
-            }
+            patience.spin("the device waits for its doorbell");
         }
     }
 
@@ -148,7 +180,7 @@ impl Driver<'_> {
             }
             jitter(&mut self.random);
             if !self.queue.enable_interrupts() {
-                let rung = self.line.interrupt.wait(&self.line.over);
+                let rung = self.line.lines.interrupt.wait(&self.line.lines.over);
                 assert!(rung, "the driver waits for its interrupt");
             }
         }
@@ -160,19 +192,10 @@ fn exchange(size: u16, features: Features, rounds: impl Fn(&mut Driver<'_>)) {
     let (queue, device_queue) = connect::<u32>(&memory, size, features);
     let line = Line {
         memory: &memory,
-        doorbell: Bell::default(),
-        interrupt: Bell::default(),
-        over: AtomicBool::new(false),
+        lines: Lines::default(),
     };
     thread::scope(|scope| {
-        /// Ends the device's thread also when the driver fails.
-        struct Over<'a>(&'a AtomicBool);
-        impl Drop for Over<'_> {
-            fn drop(&mut self) {
-                self.0.store(true, Ordering::Relaxed);
-            }
-        }
-        let _over = Over(&line.over);
+        let _over = Over(&line.lines.over);
         let line = &line;
         scope.spawn(move || device(device_queue, line));
         rounds(&mut Driver {

@@ -1,22 +1,24 @@
 //! The shared memory of a packed queue: the one place that dereferences its pointers.
 //!
 //! Invariant of [`RingMemory`]: its three pointers lie in one region that it owns, aligned and laid
-//! out by [`PackedLayout`] for `size` descriptors. Every access to the ring checks its place against
-//! `size`, which need not be a power of two. All accesses are volatile or atomic, since the device
+//! out by [`PackedLayout`] for `size` descriptors, and every [`Position`] that it meets has an offset
+//! below `size`: [`Position::START`] has, and all others come from [`RingMemory::advanced`], as there
+//! is one such memory per queue, and nobody else sees positions. All accesses are volatile or atomic, since the device
 //! reads and writes at will; what is written here is never read back.
 
 use core::mem::offset_of;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use virtio_spec::pvirtq::{Desc, EventSuppress};
-use virtio_spec::{RingEventFlags, virtq};
+use virtio_spec::RingEventFlags;
+use virtio_spec::pvirtq::EventSuppress;
+use virtio_spec::virtq::DescF;
 
 use super::super::chains::UsedElement;
 use super::super::memory::{Descriptor, check, zero};
 use super::super::{QueueAddresses, QueueError, QueueSize};
 use super::layout::PackedLayout;
-use super::position::{AVAIL, Position, USED};
+use super::position::Position;
 use crate::barrier;
 use crate::dma::DmaRegion;
 
@@ -41,12 +43,21 @@ impl Event {
     const FLAGS: u16 = RingEventFlags::Reserved as u16;
 }
 
-/// A descriptor that the device has used.
+/// All but the address of a descriptor that the device has used.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct UsedDescriptor {
-    pub(super) element: UsedElement,
-    /// Whether the device says that the length means something.
-    pub(super) has_length: bool,
+pub(super) struct UsedDescriptor(u64);
+
+impl UsedDescriptor {
+    #[inline]
+    pub(super) const fn element(self) -> UsedElement {
+        UsedElement {
+            id: (self.0 >> 32) as u16 as u32,
+            written: self.0 as u32,
+            // Else the length has no meaning (virtio 1.2, 2.8.4). But existing devices that fill
+            // buffers leave the flag clear, too, so what is possible is believed.
+            is_length: (self.0 >> 48) as u16 & DescF::WRITE.bits().to_ne() != 0,
+        }
+    }
 }
 
 /// The parts of one queue.
@@ -107,64 +118,41 @@ impl RingMemory {
     /// Writes a descriptor, behind one that the device was not shown.
     #[inline]
     pub(super) fn write(&mut self, position: Position, descriptor: Descriptor) {
-        if let Some(at) = self.descriptor(position) {
-            // SAFETY: in bounds and aligned; volatile, as the device may look.
-            unsafe { descriptor.store(at) };
-        }
+        // SAFETY: in bounds and aligned.
+        unsafe { descriptor.store(self.descriptor(position)) };
     }
 
     /// Writes the address of a descriptor that is to be shown later, and leaves the rest.
     #[inline]
     pub(super) fn write_address(&mut self, position: Position, descriptor: Descriptor) {
-        if let Some(at) = self.descriptor(position) {
-            // SAFETY: a descriptor lies there.
-            let (address, _) = unsafe { Descriptor::words(at) };
-            // SAFETY: in bounds and aligned.
-            unsafe { address.write_volatile(descriptor.address()) };
-        }
+        // SAFETY: a descriptor lies there.
+        let (address, _) = unsafe { Descriptor::words(self.descriptor(position)) };
+        // SAFETY: in bounds and aligned.
+        unsafe { address.write_volatile(descriptor.address()) };
     }
 
     /// Writes the `rest` of a descriptor, with its flags; all that was written before is visible
     /// with it.
     #[inline]
     pub(super) fn publish(&mut self, position: Position, rest: u64) {
-        let Some(at) = self.descriptor(position) else {
-            return;
-        };
-        // SAFETY: a descriptor lies there.
-        let (_, at) = unsafe { Descriptor::words(at) };
-        // SAFETY: in bounds and a multiple of eight; nothing in this system accesses it meanwhile.
-        let word = unsafe { AtomicU64::from_ptr(at.as_ptr()) };
-        word.store(rest, barrier::PUBLISH_AVAILABLE);
+        self.rest(position).store(rest, barrier::PUBLISH_AVAILABLE);
     }
 
-    /// Whether the descriptor at `position` is used; what the device wrote before it said so is
+    /// Reads the descriptor at `position`, if it is used; what the device wrote before it said so is
     /// visible afterwards.
-    #[inline]
-    pub(super) fn is_used(&self, position: Position) -> bool {
-        self.read_flags(position)
-            .is_some_and(|flags| flags & (AVAIL | USED) == position.used())
-    }
-
-    /// Reads the descriptor at `position`, if it is used.
+    ///
+    /// One load, as the device makes the descriptor used by one store of its flags, after the rest
+    /// of it: whoever sees these flags sees that rest.
     #[inline]
     pub(super) fn read_used(&self, position: Position) -> Option<UsedDescriptor> {
-        let flags = self.read_flags(position)?;
-        if flags & (AVAIL | USED) != position.used() {
-            return None;
-        }
-        // SAFETY: a descriptor lies there.
-        let (_, rest) = unsafe { Descriptor::words(self.descriptor(position)?) };
-        // SAFETY: in bounds and aligned.
-        let rest = u64::from_le(unsafe { rest.read_volatile() });
-        // The flags that are read along count no more: those that were checked do.
-        Some(UsedDescriptor {
-            element: UsedElement {
-                id: (rest >> 32) as u32 & u32::from(u16::MAX),
-                written: rest as u32,
-            },
-            has_length: flags & virtq::DescF::WRITE.bits().to_ne() != 0,
-        })
+        let rest = u64::from_le(self.rest(position).load(barrier::OBSERVE_USED));
+        position.is_used(rest).then_some(UsedDescriptor(rest))
+    }
+
+    /// `count` descriptors behind `position`.
+    #[inline]
+    pub(super) const fn advanced(&self, position: Position, count: u16) -> Position {
+        position.advanced(count, self.size.get())
     }
 
     /// Tells the device of what the driver wants to hear; one store, so that what the device reads
@@ -189,22 +177,19 @@ impl RingMemory {
         }
     }
 
+    /// All but the address of the descriptor at `position`.
     #[inline]
-    fn read_flags(&self, position: Position) -> Option<u16> {
-        let at = self.descriptor(position)?;
-        // SAFETY: inside the descriptor.
-        let at = unsafe { at.byte_add(offset_of!(Desc, flags)) }.cast::<u16>();
-        // SAFETY: in bounds and even; nothing in this system writes it meanwhile.
-        let flags = unsafe { AtomicU16::from_ptr(at.as_ptr()) };
-        Some(u16::from_le(flags.load(barrier::OBSERVE_USED)))
+    fn rest(&self, position: Position) -> &AtomicU64 {
+        // SAFETY: a descriptor lies there.
+        let (_, rest) = unsafe { Descriptor::words(self.descriptor(position)) };
+        // SAFETY: in bounds and a multiple of eight; this reference is the only one that this system
+        // uses for an access at the time.
+        unsafe { AtomicU64::from_ptr(rest.as_ptr()) }
     }
 
     #[inline]
-    fn descriptor(&self, position: Position) -> Option<NonNull<Descriptor>> {
-        if position.offset() >= self.size.get() {
-            return None;
-        }
+    fn descriptor(&self, position: Position) -> NonNull<Descriptor> {
         // SAFETY: less than `size` descriptors further on, inside the ring (module invariant).
-        Some(unsafe { self.descriptors.add(usize::from(position.offset())) })
+        unsafe { self.descriptors.add(usize::from(position.offset())) }
     }
 }

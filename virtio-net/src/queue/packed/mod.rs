@@ -23,7 +23,7 @@ mod position;
 pub use self::layout::PackedLayout;
 use self::memory::{Event, RingMemory, UsedDescriptor};
 use self::position::Position;
-use super::chains::{Chains, Reclaimed};
+use super::chains::Chains;
 use super::event::crosses_packed_event;
 use super::memory::fitting;
 use super::{
@@ -41,7 +41,7 @@ use crate::features::Features;
 pub struct PackedQueue<T> {
     memory: RingMemory,
     tables: Option<IndirectTables>,
-    chains: Chains<T>,
+    chains: Chains<T, false>,
     barriers: Barriers,
     /// Where the next descriptor goes.
     next: Position,
@@ -58,6 +58,8 @@ pub struct PackedQueue<T> {
     interrupts: bool,
     /// The place whose use it was asked to announce.
     used_event: Position,
+    /// Whether used descriptors are taken the common way: no `IN_ORDER`, no fault.
+    is_common: bool,
     fault: Option<DeviceFault>,
 }
 
@@ -92,6 +94,7 @@ impl<T> PackedQueue<T> {
             event_index: features.contains(Features::RING_EVENT_IDX),
             interrupts: true,
             used_event: Position::START,
+            is_common: !in_order,
             fault: None,
         };
         queue.write_wish();
@@ -101,18 +104,20 @@ impl<T> PackedQueue<T> {
     /// The next descriptor that the device has used.
     #[inline]
     fn observe_used(&mut self) -> Option<UsedDescriptor> {
-        if self.fault.is_some() {
-            return None;
-        }
         let mut used = self.memory.read_used(self.used);
         if used.is_none() && self.must_rearm() {
-            // Descriptors were taken while interrupts were on, so the event is in the past: without
-            // a new one the device would stay silent.
-            self.arm();
-            used = self.memory.read_used(self.used);
+            used = self.rearm();
         }
         self.barriers.after_observing_used();
         used
+    }
+
+    /// Asks for the next interrupt: descriptors were taken while interrupts were on, so the event is
+    /// in the past, and without a new one the device would stay silent. Looks once more.
+    #[inline(never)]
+    fn rearm(&mut self) -> Option<UsedDescriptor> {
+        self.arm();
+        self.memory.read_used(self.used)
     }
 
     #[inline]
@@ -157,18 +162,42 @@ impl<T> PackedQueue<T> {
         }
     }
 
-    /// Takes back what a used descriptor names, or the oldest buffer that it stands for.
-    #[inline]
-    fn reclaim(&mut self, used: UsedDescriptor) -> Result<Reclaimed<T>, DeviceFault> {
-        match self.chains.reclaim(used.element) {
-            // The length has no meaning (virtio 1.2, 2.8.4). Existing devices that fill buffers
-            // leave the flag clear, too, which is why it counts only if it is not possible.
-            Err(DeviceFault::WroteTooMuch { .. }) if !used.has_length => {
-                let mut element = used.element;
-                element.written = 0;
-                self.chains.reclaim(element)
+    /// Gives the next used buffer to `take`, with the bytes written. `Ok(false)`: there is none.
+    #[inline(always)] // a call would cost as much as what it does
+    fn take_used(&mut self, take: impl FnOnce(T, u32)) -> Result<bool, DeviceFault> {
+        if !self.is_common {
+            return self.take_in_order(take);
+        }
+        let position = self.used;
+        let Some(used) = self.observe_used() else {
+            return Ok(false);
+        };
+        match self.chains.reclaim(used.element()) {
+            Ok(reclaimed) => {
+                self.used = self.memory.advanced(position, reclaimed.count);
+                reclaimed.give(take);
+                Ok(true)
             }
-            result => result,
+            Err(fault) => Err(self.fail(fault)),
+        }
+    }
+
+    /// As [`take_used`](Self::take_used), with `IN_ORDER`, or in a queue that has failed.
+    fn take_in_order(&mut self, take: impl FnOnce(T, u32)) -> Result<bool, DeviceFault> {
+        if self.fault.is_some() {
+            return Ok(false);
+        }
+        let Some(used) = self.batch.or_else(|| self.observe_used()) else {
+            return Ok(false);
+        };
+        match self.chains.reclaim_in_order(used.element()) {
+            Ok((reclaimed, is_named)) => {
+                self.batch = if is_named { None } else { Some(used) };
+                self.used = self.memory.advanced(self.used, reclaimed.count);
+                reclaimed.give(take);
+                Ok(true)
+            }
+            Err(fault) => Err(self.fail(fault)),
         }
     }
 
@@ -176,13 +205,14 @@ impl<T> PackedQueue<T> {
     #[cold]
     fn fail(&mut self, fault: DeviceFault) -> DeviceFault {
         self.batch = None;
+        self.is_common = false;
         self.fault = Some(fault);
         fault
     }
 }
 
 impl<T> Virtqueue<T> for PackedQueue<T> {
-    #[inline]
+    #[inline(always)] // a call would cost as much as what it does for one segment
     fn add(
         &mut self,
         segments: &[Segment],
@@ -215,30 +245,24 @@ impl<T> Virtqueue<T> for PackedQueue<T> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn pop_used(&mut self) -> Result<Option<(T, u32)>, DeviceFault> {
-        let pending = if self.chains.in_order() {
-            self.batch.take()
-        } else {
-            None
-        };
-        let Some(used) = pending.or_else(|| self.observe_used()) else {
-            return Ok(None);
-        };
-        match self.reclaim(used) {
-            Ok(taken) => {
-                self.used = self.used.advanced(taken.count, self.memory.size().get());
-                if !taken.is_named {
-                    self.batch = Some(used);
-                }
-                Ok(Some((taken.buffer, taken.written)))
-            }
-            Err(fault) => Err(self.fail(fault)),
+        let mut popped = None;
+        self.take_used(|buffer, written| popped = Some((buffer, written)))?;
+        Ok(popped)
+    }
+
+    #[inline]
+    fn reap(&mut self, limit: usize, mut each: impl FnMut(T, u32)) -> Result<usize, DeviceFault> {
+        let mut count: usize = 0;
+        while count < limit && self.take_used(&mut each)? {
+            count = count.wrapping_add(1);
         }
+        Ok(count)
     }
 
     fn has_used(&self) -> bool {
-        self.fault.is_none() && (self.batch.is_some() || self.memory.is_used(self.used))
+        self.fault.is_none() && (self.batch.is_some() || self.memory.read_used(self.used).is_some())
     }
 
     fn disable_interrupts(&mut self) {
@@ -287,6 +311,7 @@ impl<T> Virtqueue<T> for PackedQueue<T> {
         self.batch = None;
         self.interrupts = true;
         self.used_event = Position::START;
+        self.is_common = !self.chains.in_order();
         self.fault = None;
         self.write_wish();
         Ok(())

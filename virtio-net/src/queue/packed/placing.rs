@@ -21,7 +21,7 @@ impl<T> PackedQueue<T> {
     /// Writes `segments`, by whichever way suits them, into free descriptors.
     ///
     /// The number of the buffer is the front of the free list; nothing is taken from it yet.
-    #[inline]
+    #[inline(always)]
     pub(super) fn lay_down(
         &mut self,
         segments: &[Segment],
@@ -34,6 +34,15 @@ impl<T> PackedQueue<T> {
         if let [segment] = segments {
             return self.write_single(segment, writable_from == 0);
         }
+        self.write_several(segments, writable_from)
+    }
+
+    #[inline(never)]
+    fn write_several(
+        &mut self,
+        segments: &[Segment],
+        writable_from: usize,
+    ) -> Result<Chain, Refusal> {
         match self.room().place(segments.len())? {
             Placement::Chained(count) => self.write_chain(segments, count, writable_from),
             Placement::Indirect(count) => self.write_indirect(segments, count, writable_from),
@@ -49,7 +58,7 @@ impl<T> PackedQueue<T> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn write_single(&mut self, segment: &Segment, writable: bool) -> Result<Chain, Refusal> {
         if segment.is_empty() {
             return Err(Refusal::EmptySegment);
@@ -71,14 +80,13 @@ impl<T> PackedQueue<T> {
     ) -> Result<Chain, Refusal> {
         let sum = ByteSum::of(segments, writable_from)?;
         let id = self.chains.free_head();
-        let size = self.memory.size().get();
         let chained = |number: usize| {
             let has_next = number.wrapping_add(1) < segments.len();
             flags(number >= writable_from, has_next)
         };
         let mut position = self.next;
         for (number, segment) in segments.iter().enumerate().skip(1) {
-            position = position.advanced(1, size);
+            position = self.memory.advanced(position, 1);
             let descriptor = numbered(*segment, id, chained(number), position);
             self.memory.write(position, descriptor);
         }
@@ -131,12 +139,8 @@ impl<T> PackedQueue<T> {
     /// Goes on behind `count` descriptors, which were written for one buffer.
     #[inline]
     fn took(&mut self, count: u16, writable: u32) -> Chain {
-        self.next = self.next.advanced(count, self.memory.size().get());
-        Chain {
-            last: self.chains.free_head(),
-            count,
-            writable,
-        }
+        self.next = self.memory.advanced(self.next, count);
+        Chain { count, writable }
     }
 }
 

@@ -1,5 +1,7 @@
 //! A place in a packed ring, with the wrap counter there (virtio 1.2, 2.8.1).
 
+use core::hint::cold_path;
+
 use virtio_spec::virtq::DescF;
 
 /// `AVAIL` of a descriptor.
@@ -8,56 +10,67 @@ pub(super) const AVAIL: u16 = DescF::AVAIL.bits().to_ne();
 pub(super) const USED: u16 = DescF::USED.bits().to_ne();
 
 /// Offset and wrap counter.
+///
+/// In the lowest 16 bits the offset, in the highest the two flags that the counter is compared with,
+/// both set if it is 1, else both clear: where a descriptor has its flags.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Position {
-    offset: u16,
-    /// The two flags that the wrap counter is compared with: both set if it is 1, else both clear.
-    lap: u16,
-}
+pub(super) struct Position(u64);
+
+const BOTH: u64 = ((AVAIL | USED) as u64) << 48;
 
 impl Position {
     /// Where each side begins: at the front, with a wrap counter of 1.
-    pub(super) const START: Self = Self {
-        offset: 0,
-        lap: AVAIL | USED,
-    };
+    pub(super) const START: Self = Self(BOTH);
 
     /// In descriptors.
     #[inline]
     pub(super) const fn offset(self) -> u16 {
-        self.offset
+        self.0 as u16
     }
 
     /// The two flags of a descriptor that the driver makes available here.
     #[inline]
     pub(super) const fn available(self) -> u16 {
-        self.lap ^ USED
+        self.used() ^ USED
     }
 
     /// The two flags of a descriptor that the device has used here.
     #[inline]
-    pub(super) const fn used(self) -> u16 {
-        self.lap
+    const fn used(self) -> u16 {
+        (self.0 >> 48) as u16
+    }
+
+    /// Whether the two flags in `rest`, all of a descriptor but its address, are those of one that the
+    /// device has used here.
+    #[inline]
+    pub(super) const fn is_used(self, rest: u64) -> bool {
+        (self.0 ^ rest) & BOTH == 0
     }
 
     /// The offset, with the wrap counter in bit 15: as events and doorbells name places.
     #[inline]
     pub(super) const fn off_wrap(self) -> u16 {
-        self.offset | (self.lap & USED)
+        self.offset() | (self.used() & USED)
     }
 
     /// `count` descriptors on, no more than `size`, in a ring of `size`.
+    ///
+    /// The offset of what comes out is less than `size`, whatever went in.
     #[inline]
     pub(super) const fn advanced(self, count: u16, size: u16) -> Self {
         // Less than 32768 and at most 32768.
-        let offset = self.offset.wrapping_add(count);
+        let offset = self.offset().wrapping_add(count);
         if offset < size {
-            return Self { offset, ..self };
+            return Self(self.0.wrapping_add(count as u64));
         }
-        Self {
-            offset: offset.wrapping_sub(size),
-            lap: self.lap ^ (AVAIL | USED),
-        }
+        cold_path();
+        let offset = offset.wrapping_sub(size);
+        let lap = (self.0 & BOTH) ^ BOTH;
+        Self(if offset < size {
+            offset as u64 | lap
+        } else {
+            lap
+        })
     }
 }
 

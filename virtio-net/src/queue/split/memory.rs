@@ -148,6 +148,7 @@ impl RingMemory {
         UsedElement {
             id: element.id.to_ne(),
             written: element.len.to_ne(),
+            is_length: true,
         }
     }
 

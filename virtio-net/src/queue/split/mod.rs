@@ -27,7 +27,7 @@ use crate::features::Features;
 pub struct SplitQueue<T> {
     memory: RingMemory,
     tables: Option<IndirectTables>,
-    chains: Chains<T>,
+    chains: Chains<T, true>,
     barriers: Barriers,
     /// Where the next head goes in the available ring.
     available: u16,
@@ -82,7 +82,7 @@ impl<T> SplitQueue<T> {
     }
 
     /// Looks for used elements beyond those known. `Ok(true)`: there are.
-    #[inline]
+    #[inline(never)] // once per batch
     fn observe_used(&mut self) -> Result<bool, DeviceFault> {
         if self.fault.is_some() {
             return Ok(false);
@@ -105,24 +105,47 @@ impl<T> SplitQueue<T> {
         Ok(claimed > 0)
     }
 
-    /// The next used element, of those that were observed.
-    ///
-    /// With `IN_ORDER` it may stand for several buffers (virtio 1.2, 2.7.9).
-    #[inline]
-    fn next_element(&mut self) -> Result<UsedElement, DeviceFault> {
-        if !self.chains.in_order() {
-            return Ok(self.memory.read_used(self.used));
+    /// Gives the next used buffer to `take`, with the bytes written. `Ok(false)`: there is none.
+    #[inline(always)] // a call would cost as much as what it does
+    fn take_used(&mut self, take: impl FnOnce(T, u32)) -> Result<bool, DeviceFault> {
+        if self.used == self.used_seen && !self.observe_used()? {
+            return Ok(false);
         }
-        let element = match self.batch.take() {
+        if self.chains.in_order() {
+            return self.take_in_order(take);
+        }
+        match self.chains.reclaim(self.memory.read_used(self.used)) {
+            Ok(reclaimed) => {
+                self.used = self.used.wrapping_add(1);
+                reclaimed.give(take);
+                Ok(true)
+            }
+            Err(fault) => Err(self.fail(fault)),
+        }
+    }
+
+    /// As [`take_used`](Self::take_used), with `IN_ORDER`, when there is a used buffer.
+    ///
+    /// The next element may stand for several (virtio 1.2, 2.7.9).
+    fn take_in_order(&mut self, take: impl FnOnce(T, u32)) -> Result<bool, DeviceFault> {
+        let element = match self.batch {
             Some(element) => element,
             None => self.memory.read_used(self.used),
         };
-        // The buffer it names has to be reached by the index, too.
-        let is_last = self.used.wrapping_add(1) == self.used_seen;
-        if is_last && !self.chains.is_oldest(element.id) {
-            return Err(DeviceFault::OutOfOrder { id: element.id });
+        let used = self.used.wrapping_add(1);
+        if used == self.used_seen && !self.chains.is_oldest(element.id) {
+            // The index does not reach the buffer that is named.
+            return Err(self.fail(DeviceFault::OutOfOrder { id: element.id }));
         }
-        Ok(element)
+        match self.chains.reclaim_in_order(element) {
+            Ok((reclaimed, is_named)) => {
+                self.batch = if is_named { None } else { Some(element) };
+                self.used = used;
+                reclaimed.give(take);
+                Ok(true)
+            }
+            Err(fault) => Err(self.fail(fault)),
+        }
     }
 
     #[inline]
@@ -153,7 +176,7 @@ impl<T> SplitQueue<T> {
 }
 
 impl<T> Virtqueue<T> for SplitQueue<T> {
-    #[inline]
+    #[inline(always)] // a call would cost as much as what it does for one segment
     fn add(
         &mut self,
         segments: &[Segment],
@@ -195,22 +218,20 @@ impl<T> Virtqueue<T> for SplitQueue<T> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn pop_used(&mut self) -> Result<Option<(T, u32)>, DeviceFault> {
-        if self.used == self.used_seen && !self.observe_used()? {
-            return Ok(None);
+        let mut popped = None;
+        self.take_used(|buffer, written| popped = Some((buffer, written)))?;
+        Ok(popped)
+    }
+
+    #[inline]
+    fn reap(&mut self, limit: usize, mut each: impl FnMut(T, u32)) -> Result<usize, DeviceFault> {
+        let mut count: usize = 0;
+        while count < limit && self.take_used(&mut each)? {
+            count = count.wrapping_add(1);
         }
-        let element = self.next_element().map_err(|fault| self.fail(fault))?;
-        match self.chains.reclaim(element) {
-            Ok(taken) => {
-                self.used = self.used.wrapping_add(1);
-                if !taken.is_named {
-                    self.batch = Some(element);
-                }
-                Ok(Some((taken.buffer, taken.written)))
-            }
-            Err(fault) => Err(self.fail(fault)),
-        }
+        Ok(count)
     }
 
     fn has_used(&self) -> bool {

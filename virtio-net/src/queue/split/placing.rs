@@ -17,7 +17,7 @@ impl<T> SplitQueue<T> {
     /// Writes `segments`, by whichever way suits them, into free descriptors.
     ///
     /// The chain is at the front of the free list; nothing is taken from it yet.
-    #[inline]
+    #[inline(always)]
     pub(super) fn lay_down(
         &mut self,
         segments: &[Segment],
@@ -30,6 +30,15 @@ impl<T> SplitQueue<T> {
         if let [segment] = segments {
             return self.write_single(segment, writable_from == 0);
         }
+        self.write_several(segments, writable_from)
+    }
+
+    #[inline(never)]
+    fn write_several(
+        &mut self,
+        segments: &[Segment],
+        writable_from: usize,
+    ) -> Result<Chain, Refusal> {
         match self.room().place(segments.len())? {
             Placement::Chained(_) => self.write_chain(segments, writable_from),
             Placement::Indirect(_) => self.write_indirect(segments, writable_from),
@@ -45,7 +54,7 @@ impl<T> SplitQueue<T> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn write_single(&mut self, segment: &Segment, writable: bool) -> Result<Chain, Refusal> {
         if segment.is_empty() {
             return Err(Refusal::EmptySegment);
@@ -57,7 +66,6 @@ impl<T> SplitQueue<T> {
         let descriptor = Descriptor::split(*segment, flags(writable, false), 0);
         self.memory.write_descriptor(head, descriptor);
         Ok(Chain {
-            last: head,
             count: 1,
             writable: if writable { segment.len() } else { 0 },
         })
@@ -70,12 +78,8 @@ impl<T> SplitQueue<T> {
         writable_from: usize,
     ) -> Result<Chain, Refusal> {
         let mut sum = ByteSum::default();
-        let mut chain = Chain {
-            last: self.chains.free_head(),
-            count: 0,
-            writable: 0,
-        };
-        let mut index = chain.last;
+        let mut count: u16 = 0;
+        let mut index = self.chains.free_head();
         for (number, segment) in segments.iter().enumerate() {
             let writable = number >= writable_from;
             sum.add(segment, writable)?;
@@ -84,12 +88,13 @@ impl<T> SplitQueue<T> {
             let flags = flags(writable, has_next);
             self.memory
                 .write_descriptor(index, Descriptor::split(*segment, flags, next));
-            chain.last = index;
-            chain.count = chain.count.wrapping_add(1);
+            count = count.wrapping_add(1);
             index = next;
         }
-        chain.writable = sum.writable;
-        Ok(chain)
+        Ok(Chain {
+            count,
+            writable: sum.writable,
+        })
     }
 
     /// Writes `segments` into the table of the first free descriptor, and that descriptor
@@ -118,7 +123,6 @@ impl<T> SplitQueue<T> {
         self.memory
             .write_descriptor(head, Descriptor::split(table, DescF::INDIRECT, 0));
         Ok(Chain {
-            last: head,
             count: 1,
             writable: sum.writable,
         })
