@@ -3,8 +3,10 @@
 //! One process per series, whose profile has a part for each case: most of the time would otherwise
 //! go into starting valgrind. `RING_BENCH_DRIVERS` names the drivers, with commas; all without it.
 
+#![expect(missing_docs, reason = "the macros make items that are public")]
+
 use gungraun::prelude::*;
-use gungraun::{Bench, BinaryBenchmark};
+use gungraun::{Bench, BinaryBenchmark, Callgrind};
 use ring_bench::case::{DriverName, Series};
 
 /// Counts the driver's part only, and a part of the profile per case.
@@ -36,8 +38,11 @@ binary_benchmark_group!(
             let command = gungraun::Command::new(env!("CARGO_BIN_EXE_ring-bench"))
                 .args(["count", "--series", &name])
                 .build();
-            let bench = Bench::new("count").command(command);
-            group.binary_benchmark(BinaryBenchmark::new(name.replace('-', "_")).bench(bench));
+            let mut bench = Bench::new("count");
+            bench.command(command);
+            let mut benchmark = BinaryBenchmark::new(name.replace('-', "_"));
+            benchmark.bench(bench);
+            group.binary_benchmark(benchmark);
         }
     }
 );

@@ -136,8 +136,8 @@ impl Case {
 impl DriverName {
     fn has(self, ring: Ring) -> bool {
         match self {
-            Self::Floor => true,
-            Self::Netkvm | Self::VirtioDrivers => ring == Ring::Split,
+            Self::Netkvm | Self::Floor => true,
+            Self::VirtioDrivers => ring == Ring::Split,
             Self::Dpdk => cfg!(feature = "dpdk"),
         }
     }

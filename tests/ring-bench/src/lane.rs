@@ -4,8 +4,7 @@ use std::arch::x86_64::{__rdtscp, _mm_lfence, _rdtsc};
 
 use virtio_net::dma::DmaRegion;
 use virtio_net::features::Features;
-use virtio_net::queue::split::{SplitLayout, SplitQueue};
-use virtio_net::queue::{QueueSize, Virtqueue};
+use virtio_net::queue::{self, QueueSize, RingLayout, Virtqueue};
 
 use crate::allocations;
 use crate::case::{Case, Direction, DriverName, QUEUE, Ring};
@@ -189,15 +188,16 @@ fn netkvm_lane(case: Case, manner: Manner, packets: Packets, bell: Bell) -> Box<
     for (wanted, bit) in [
         (case.mergeable, Features::MRG_RXBUF),
         (case.event_idx, Features::RING_EVENT_IDX),
+        (case.ring == Ring::Packed, Features::RING_PACKED),
     ] {
         if wanted {
             features = features | bit;
         }
     }
-    let rings = Pages::new(SplitLayout::new(size).bytes());
+    let rings = Pages::new(RingLayout::new(size, features).bytes());
     // SAFETY: fresh pages that nobody else uses, and that outlive the queue.
     let region = unsafe { DmaRegion::new(rings.at(), rings.address(0), rings.len()) };
-    let queue = SplitQueue::new(size, features, region, None).expect("pages fit a queue");
+    let queue = queue::Ring::new(size, features, region, None).expect("pages fit a queue");
     let areas = areas(&queue);
     if case.direction == Direction::Tx {
         let sender = netkvm::Sender::new(queue, packets, case.bytes, bell.clone());

@@ -1,4 +1,5 @@
-//! Our queue, used as a network driver uses it, without what belongs to an operating system.
+//! Our queue of either format, used as a network driver uses it, without what belongs to an operating
+//! system.
 //!
 //! Interrupts are off: the driver polls, as it does under load and as DPDK always does.
 
@@ -8,6 +9,7 @@ use virtio_net::header::{HEADER_LEN, NetHeader};
 use virtio_net::queue::Virtqueue;
 
 use super::{Bell, Driver};
+use crate::case::QUEUE;
 use crate::memory::{BUFFER, Packet, Packets};
 
 /// Buffers that a received packet may span.
@@ -42,8 +44,11 @@ impl<Q: Virtqueue<Packet>> Sender<Q> {
 impl<Q: Virtqueue<Packet>> Driver for Sender<Q> {
     #[inline]
     fn turn(&mut self, batch: u32) -> u32 {
-        while let Ok(Some((packet, _))) = self.queue.pop_used() {
+        let taken = self.queue.reap(usize::MAX, |packet, _| {
             std::hint::black_box(packet);
+        });
+        if taken.is_err() {
+            return 0;
         }
         // A batch divides the number of packets, so that the window never wraps.
         let window = self.next..self.next + batch as usize;
@@ -56,7 +61,7 @@ impl<Q: Virtqueue<Packet>> Driver for Sender<Q> {
             }
             sent += 1;
         }
-        self.next = (self.next + sent as usize) % self.packets.all().len();
+        self.next = (self.next + sent as usize) % QUEUE;
         if self.queue.publish().is_needed() {
             self.bell.ring();
         }
@@ -99,17 +104,23 @@ impl<Q: Virtqueue<Packet>> Receiver<Q> {
     /// Takes the buffers of one packet, and lends them again. `None`: there is no whole packet.
     #[inline]
     fn receive(&mut self) -> Option<u32> {
-        let (packet, mut written) = self.queue.pop_used().ok()??;
-        // SAFETY: the device has given the buffer back; it holds more than a header.
-        let header = unsafe { packet.0.cast::<[u8; HEADER_LEN]>().read_volatile() };
-        let header = NetHeader::parse(&header)?;
-        let count = header.buffer_count(self.features, MAX_BUFFERS).ok()?;
-        for _ in 1..count {
+        let mut written = 0;
+        let mut rest = 0;
+        loop {
             let (packet, more) = self.queue.pop_used().ok()??;
+            if rest == 0 {
+                // SAFETY: the device has given the buffer back; it has room for a header.
+                let header = unsafe { packet.0.cast::<[u8; HEADER_LEN]>().read() };
+                let header = NetHeader::parse(&header)?;
+                rest = header.buffer_count(self.features, MAX_BUFFERS).ok()?;
+            }
             written += more;
+            rest -= 1;
             lend(&mut self.queue, packet).then_some(())?;
+            if rest == 0 {
+                return Some(written);
+            }
         }
-        lend(&mut self.queue, packet).then_some(written)
     }
 }
 

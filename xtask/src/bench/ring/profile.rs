@@ -32,7 +32,7 @@ pub(super) fn costs(bench: &Bench<'_>) -> Result<Costs> {
     let runner = runner(bench)?;
     let drivers = bench.drivers.map(|drivers| ("RING_BENCH_DRIVERS", drivers));
     let mut cargo = bench.cargo("bench").env("GUNGRAUN_RUNNER", runner);
-    for (name, value) in drivers {
+    if let Some((name, value)) = drivers {
         cargo = cargo.env(name, value);
     }
     let output = cargo
