@@ -39,16 +39,17 @@ pub struct Row {
     pub bytes_copied: u64,
 }
 
-/// Runs all cases of a series.
-pub fn run(series: Series) -> Vec<Row> {
+/// Runs all cases of a series, with a device that polls or one that sleeps after each batch.
+#[must_use]
+pub fn run(series: Series, polls: bool) -> Vec<Row> {
     series
         .cases()
-        .map(|case| row(series.driver, case))
+        .map(|case| row(series.driver, case, polls))
         .collect()
 }
 
-fn row(driver: DriverName, case: Case) -> Row {
-    let mut lane = lane(driver, case, false);
+fn row(driver: DriverName, case: Case, polls: bool) -> Row {
+    let mut lane = lane(driver, case, polls);
     let batches = PACKETS / case.batch;
     // Once around the ring and a bit, so that the state is the one that lasts.
     for _ in 0..batches / 4 {

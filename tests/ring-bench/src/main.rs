@@ -30,6 +30,9 @@ enum Task {
         /// Of these drivers only
         #[arg(long, value_enum, value_delimiter = ',')]
         drivers: Vec<DriverName>,
+        /// With a device that wants no doorbells
+        #[arg(long)]
+        polls: bool,
     },
     /// Measure the time, all drivers round by round
     Time {
@@ -49,7 +52,11 @@ enum Task {
 
 fn main() -> Result<()> {
     match Cli::parse().task {
-        Task::Count { series, drivers } => count(series.as_deref(), &all_if_none(drivers)),
+        Task::Count {
+            series,
+            drivers,
+            polls,
+        } => count(series.as_deref(), &all_if_none(drivers), polls),
         Task::Time {
             rounds,
             batches,
@@ -68,7 +75,7 @@ fn main() -> Result<()> {
     }
 }
 
-fn count(name: Option<&str>, drivers: &[DriverName]) -> Result<()> {
+fn count(name: Option<&str>, drivers: &[DriverName], polls: bool) -> Result<()> {
     let is_wanted = |series: &Series| {
         drivers.contains(&series.driver) && name.is_none_or(|name| series.to_string() == name)
     };
@@ -78,7 +85,7 @@ fn count(name: Option<&str>, drivers: &[DriverName]) -> Result<()> {
         "there is no such series; see `list`"
     );
     for series in series {
-        print(&count::run(series))?;
+        print(&count::run(series, polls))?;
     }
     Ok(())
 }

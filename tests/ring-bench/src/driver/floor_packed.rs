@@ -36,8 +36,6 @@ struct Queue {
     bell: Bell,
     available: Place,
     used: Place,
-    /// The second half of the first descriptor of the batch, which is written last.
-    first: u64,
 }
 
 impl Queue {
@@ -48,7 +46,6 @@ impl Queue {
             bell,
             available: 0,
             used: 0,
-            first: 0,
         };
         queue.rings().driver.flags.store(EVENT_DISABLE, Relaxed);
         queue
@@ -70,9 +67,9 @@ impl Queue {
         unsafe { self.pages.at().cast::<Rings>().as_ref() }
     }
 
-    /// Writes a descriptor; the first one of a batch stays unavailable until `publish`.
+    /// Writes the address of a descriptor, and returns what makes it available.
     #[inline]
-    fn describe(&mut self, at: Place, packet: Packet, id: u16, len: u32, flags: u16) {
+    fn describe(&self, at: Place, packet: Packet, id: u16, len: u32, flags: u16) -> u64 {
         let turn = if wrap(at) { AVAILABLE } else { USED };
         let words = Words {
             len,
@@ -81,15 +78,19 @@ impl Queue {
         };
         let descriptor = &self.rings().table[usize::from(at & MASK)];
         descriptor.address.store(packet.address(), Relaxed);
-        if at == self.available {
-            self.first = words.pack();
-        } else {
-            descriptor.rest.store(words.pack(), Relaxed);
-        }
+        words.pack()
     }
 
+    /// Makes a descriptor available, behind the first of its batch.
     #[inline]
-    fn publish(&mut self, end: Place) {
+    fn show(&self, at: Place, words: u64) {
+        let descriptor = &self.rings().table[usize::from(at & MASK)];
+        descriptor.rest.store(words, Relaxed);
+    }
+
+    /// Makes the first descriptor of the batch up to `end` available, and so all of it.
+    #[inline]
+    fn publish(&mut self, end: Place, first: u64) {
         let start = self.available;
         let count = end.wrapping_sub(start);
         if count == 0 {
@@ -99,7 +100,7 @@ impl Queue {
         let rings = self.rings();
         rings.table[usize::from(start & MASK)]
             .rest
-            .store(self.first, Release);
+            .store(first, Release);
         fence(SeqCst);
         let wanted = match rings.device.flags.load(Relaxed) {
             EVENT_ENABLE => true,
@@ -114,17 +115,14 @@ impl Queue {
         }
     }
 
-    /// The next used descriptor: identifier and bytes written.
+    /// The used descriptor at `at`, if there is one: identifier and bytes written.
     #[inline]
-    fn take(&mut self) -> Option<(u16, u32)> {
-        let descriptor = &self.rings().table[usize::from(self.used & MASK)];
+    fn used(&self, at: Place) -> Option<(u16, u32)> {
+        let descriptor = &self.rings().table[usize::from(at & MASK)];
         let words = Words::unpack(descriptor.rest.load(Acquire));
-        let wanted = if wrap(self.used) { AVAILABLE | USED } else { 0 };
-        if words.fourth & (AVAILABLE | USED) != wanted {
-            return None;
-        }
-        self.used = self.used.wrapping_add(1);
-        Some((words.third & MASK, words.len))
+        let wanted = if wrap(at) { AVAILABLE | USED } else { 0 };
+        let is_used = words.fourth & (AVAILABLE | USED) == wanted;
+        is_used.then_some((words.third & MASK, words.len))
     }
 }
 
@@ -155,20 +153,26 @@ impl Driver for Sender {
     #[inline]
     fn turn(&mut self, batch: u32) -> u32 {
         let queue = &mut self.queue;
-        while let Some((id, _)) = queue.take() {
-            std::hint::black_box(queue.packets.all().get(usize::from(id)));
+        let packets = queue.packets.all();
+        let mut used = queue.used;
+        while let Some((id, _)) = queue.used(used) {
+            std::hint::black_box(packets.get(usize::from(id)));
+            used = used.wrapping_add(1);
         }
-        let start = queue.available;
-        let mut at = start;
-        for _ in 0..batch {
-            let id = at & MASK;
-            let Some(&packet) = queue.packets.all().get(usize::from(id)) else {
-                break;
-            };
-            queue.describe(at, packet, id, self.len, 0);
+        let start = usize::from(queue.available & MASK);
+        let window = packets.get(start..start + batch as usize);
+        let (mut at, mut first) = (queue.available, 0);
+        for packet in window.unwrap_or_default() {
+            let words = queue.describe(at, *packet, at & MASK, self.len, 0);
+            if at == queue.available {
+                first = words;
+            } else {
+                queue.show(at, words);
+            }
             at = at.wrapping_add(1);
         }
-        queue.publish(at);
+        queue.used = used;
+        queue.publish(at, first);
         batch
     }
 }
@@ -184,11 +188,15 @@ impl Receiver {
     #[must_use]
     pub fn new(packets: Packets, mergeable: bool, bell: Bell) -> Self {
         let mut queue = Queue::new(packets, bell);
-        for at in 0..QUEUE as u16 {
+        let mut first = 0;
+        for at in (0..QUEUE as u16).rev() {
             let packet = queue.packets.all()[usize::from(at)];
-            queue.describe(at, packet, at, BUFFER as u32, WRITE);
+            first = queue.describe(at, packet, at, BUFFER as u32, WRITE);
+            if at != 0 {
+                queue.show(at, first);
+            }
         }
-        queue.publish(QUEUE as u16);
+        queue.publish(QUEUE as u16, first);
         Self { queue, mergeable }
     }
 
@@ -203,21 +211,29 @@ impl Driver for Receiver {
     #[inline]
     fn turn(&mut self, batch: u32) -> u32 {
         let queue = &mut self.queue;
-        let mut at = queue.available;
+        let packets = queue.packets.all();
+        let (mut at, mut first, mut used) = (queue.available, 0, queue.used);
         let mut count = 0;
         while count < batch
-            && let Some((id, len)) = queue.take()
-            && let Some(&packet) = queue.packets.all().get(usize::from(id))
+            && let Some((id, len)) = queue.used(used)
+            && let Some(&packet) = packets.get(usize::from(id))
         {
+            used = used.wrapping_add(1);
             std::hint::black_box(len);
             if self.mergeable {
                 std::hint::black_box(buffers(packet));
             }
-            queue.describe(at, packet, id, BUFFER as u32, WRITE);
+            let words = queue.describe(at, packet, id, BUFFER as u32, WRITE);
+            if at == queue.available {
+                first = words;
+            } else {
+                queue.show(at, words);
+            }
             at = at.wrapping_add(1);
             count += 1;
         }
-        queue.publish(at);
+        queue.used = used;
+        queue.publish(at, first);
         count
     }
 }

@@ -133,12 +133,14 @@ impl Driver for Sender {
     fn turn(&mut self, batch: u32) -> u32 {
         let queue = &mut self.queue;
         let end = queue.rings().used.index.load(Acquire);
-        while queue.used != end {
-            let [id, _] = &queue.rings().used.ring[usize::from(queue.used & MASK)];
+        let mut used = queue.used;
+        while used != end {
+            let [id, _] = &queue.rings().used.ring[usize::from(used & MASK)];
             let id = id.load(Relaxed) as u16 & MASK;
             std::hint::black_box(queue.packets.all().get(usize::from(id)));
-            queue.used = queue.used.wrapping_add(1);
+            used = used.wrapping_add(1);
         }
+        queue.used = used;
         let mut at = queue.available;
         let start = usize::from(at & MASK);
         let window = start..start + batch as usize;
@@ -189,21 +191,23 @@ impl Driver for Receiver {
             .load(Acquire)
             .wrapping_sub(queue.used);
         let count = batch.min(u32::from(there));
-        let mut at = queue.available;
+        let (mut at, mut used) = (queue.available, queue.used);
+        let packets = queue.packets.all();
         for _ in 0..count {
-            let [id, len] = &queue.rings().used.ring[usize::from(queue.used & MASK)];
+            let [id, len] = &queue.rings().used.ring[usize::from(used & MASK)];
             let id = id.load(Relaxed) as u16 & MASK;
             std::hint::black_box(len.load(Relaxed));
             if self.mergeable
-                && let Some(packet) = queue.packets.all().get(usize::from(id))
+                && let Some(packet) = packets.get(usize::from(id))
             {
                 std::hint::black_box(buffers(*packet));
             }
             // The descriptor is as it was: the device does not write the table of a split queue.
             queue.offer(at, id);
             at = at.wrapping_add(1);
-            queue.used = queue.used.wrapping_add(1);
+            used = used.wrapping_add(1);
         }
+        queue.used = used;
         queue.publish(at);
         count
     }

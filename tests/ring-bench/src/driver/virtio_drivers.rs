@@ -99,9 +99,9 @@ impl Transport for Numbers {
 
     fn queue_set(&mut self, queue: u16, _: u32, table: PhysAddr, avail: PhysAddr, used: PhysAddr) {
         let areas = Areas {
-            descriptors: table as u64,
-            driver: avail as u64,
-            device: used as u64,
+            descriptors: table,
+            driver: avail,
+            device: used,
         };
         self.queues[usize::from(queue)].set(areas);
     }
