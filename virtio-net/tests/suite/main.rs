@@ -12,6 +12,7 @@ mod hostile;
 mod hostile_random;
 mod in_order;
 mod memory;
+mod packed_hostile;
 mod packed_model;
 mod packed_queue;
 #[cfg(not(miri))]

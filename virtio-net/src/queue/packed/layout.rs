@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn parts_are_aligned_and_apart_for_every_size() {
-        for size in 1..=1 << 15 {
+        for size in (1..=1 << 15).step_by(if cfg!(miri) { 509 } else { 1 }) {
             let layout = PackedLayout::new(QueueSize::packed(size).unwrap());
             let size = usize::from(size);
             assert!(layout.driver() >= 16 * size && layout.driver() < 16 * size + 64);

@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn the_counter_turns_with_the_last_descriptor() {
-        for size in [1, 2, 5, 1 << 15] {
+        let largest = if cfg!(miri) { 100 } else { 1 << 15 };
+        for size in [1, 2, 5, largest] {
             let (mut place, mut wrap) = (Position::START, 1);
             for step in 0..3 * u32::from(size) {
                 let offset = (step % u32::from(size)) as u16;
