@@ -228,9 +228,9 @@ fn a_packed_source_fills_the_buffers_that_are_there() {
     }
     assert_eq!(device.fill(5, 1500), 2);
     let table: &Table = rings.area(0);
-    for at in 0..2 {
+    for (at, descriptor) in table.iter().take(2).enumerate() {
         assert_eq!(frame(&packets, at), (PLAIN, at as u64));
-        let used = Words::unpack(table[at].rest.load(Relaxed));
+        let used = Words::unpack(descriptor.rest.load(Relaxed));
         assert_eq!((used.third, used.len), (40 + at as u16, 1512));
         assert_eq!(used.fourth, AVAILABLE | USED | WRITE);
     }
