@@ -184,7 +184,7 @@ mod tests {
     fn crossing_in_a_packed_ring_agrees_with_walking() {
         let entries = 2 * QUEUE as u16;
         let position = |at: u16| {
-            let wrap = (at / QUEUE as u16) % 2 == 0;
+            let wrap = (at / QUEUE as u16).is_multiple_of(2);
             (at % QUEUE as u16) | if wrap { WRAP } else { 0 }
         };
         for old in 0..entries {
