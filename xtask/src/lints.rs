@@ -37,7 +37,7 @@ pub(crate) const ALL: [Lint; 4] = [
 const MAX_LINES: usize = 500;
 
 /// Each member with the members below it that it may use.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     ("ndis-sys", &[]),
     ("ndis", &["ndis-sys"]),
     ("virtio-net", &[]),
@@ -50,6 +50,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
         "scenarios",
         &["devices", "ndis-host", "ndis-sys", "neighbours"],
     ),
+    ("ring-bench", &["virtio-net"]),
     ("light-protocol", &["ndis-sys"]),
     ("loopback-miniport", &["ndis-sys"]),
     ("xtask", &[]),

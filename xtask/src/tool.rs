@@ -39,6 +39,12 @@ impl Tool {
         self
     }
 
+    /// Lets it say on this program's standard error what it has to say, progress bars too.
+    pub(crate) fn show_errors(mut self) -> Self {
+        self.command.stderr(Stdio::inherit());
+        self
+    }
+
     /// Runs it with this program's own input and output, and returns how it ended.
     ///
     /// # Errors

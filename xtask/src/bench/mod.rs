@@ -2,10 +2,11 @@
 
 mod callgrind;
 mod host;
+mod ring;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
 use crate::workspace::Workspace;
@@ -18,12 +19,20 @@ pub(crate) struct BenchArgs {
     /// Print one JSON object instead of the table
     #[arg(long)]
     json: bool,
+    /// `ring`: compare our driver's counts with the baseline, and measure nothing else
+    #[arg(long, conflicts_with = "json")]
+    check: bool,
+    /// `ring`: make our driver's counts the baseline
+    #[arg(long, conflicts_with_all = ["json", "check"])]
+    bless: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum What {
     /// What ndis-host costs per NBL, apart from the driver
     Host,
+    /// What a packet costs at the ring: our driver core, its peers, and the least possible
+    Ring,
 }
 
 /// Runs the measurement.
@@ -33,7 +42,13 @@ enum What {
 /// Something that it needs is missing or does not build, or the load does not pass.
 pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> Result<ExitCode> {
     match args.what {
-        What::Host => host::run(workspace, args.json)?,
+        What::Host => {
+            ensure!(!args.check && !args.bless, "`host` has no baseline");
+            host::run(workspace, args.json)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        What::Ring if args.check => ring::check(workspace),
+        What::Ring if args.bless => ring::bless(workspace),
+        What::Ring => ring::run(workspace, args.json),
     }
-    Ok(ExitCode::SUCCESS)
 }
