@@ -199,12 +199,12 @@ impl Run {
             4 => drop(self.wishes.want_pairs(queue)),
             5 => {
                 let table = vec![0; usize::from(value)];
-                drop(self.wishes.want_rss(&RssConfig {
+                let _ = self.wishes.want_rss(&RssConfig {
                     hash,
                     unclassified: 0,
                     table: &table,
                     transmit_queues: 1,
-                }));
+                });
             }
             6 => drop(self.wishes.want_hash(&hash)),
             7 => self.wishes.want_transmit_coalescing(coalescing),
