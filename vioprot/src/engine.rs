@@ -99,6 +99,7 @@ impl Pair {
         self.cancel_takeover();
         self.leave(binding, at);
         self.tx.close_and_wait(at);
+        self.cancels.close_and_wait(at);
         binding.silence(at);
         binding.upward.close_and_wait(at);
         binding.pair.store(ptr::null_mut(), Ordering::Release);
@@ -174,6 +175,7 @@ impl Pair {
         self.step(|_| {
             self.vf
                 .store(ptr::from_ref(binding).cast_mut(), Ordering::SeqCst);
+            self.cancels.open();
             self.tx.open();
             self.standby_idle.clear();
             self.carrier.store(HOLD, Ordering::SeqCst);

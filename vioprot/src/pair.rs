@@ -114,6 +114,9 @@ pub struct Pair {
     /// The binding that sends go to: set whenever `tx` is open.
     pub(crate) vf: AtomicPtr<Binding>,
     pub(crate) tx: Gate,
+    /// Open while the binding in `vf` is: who calls down to cancel there holds a reference. It outlives
+    /// `tx`, which closes when the VF has sends still.
+    pub(crate) cancels: Gate,
     /// Held for every change of `carrier`, `receives_from` and whether `tx` is open. They are read
     /// without it.
     pub(crate) switch: SpinLock<Switch>,
@@ -161,6 +164,7 @@ impl Pair {
             receives_from: AtomicU8::new(FROM_VIRTIO),
             vf: AtomicPtr::new(ptr::null_mut()),
             tx: Gate::try_new()?,
+            cancels: Gate::try_new()?,
             switch: SpinLock::new(Switch { under_way: false }),
             standby_idle: Event::uninitialized(),
             held: SpinLock::new(Held {
@@ -180,6 +184,7 @@ impl Pair {
         // and timers before it is dropped.
         unsafe {
             pair.tx.initialize();
+            pair.cancels.initialize();
             pair.standby_idle.initialize(true);
             pair.engine.initialize();
             pair.takeover
@@ -379,16 +384,17 @@ impl Pair {
         });
     }
 
-    /// Calls `act` with the VF that carries, if one does, and keeps it for as long.
+    /// Calls `act` with the VF that carries, or that has sends or requests of the adapter's still, and
+    /// keeps it open for as long.
     pub(crate) fn with_vf(&self, act: impl FnOnce(&Binding)) {
-        if self.tx.take(1).is_err() {
+        if self.cancels.take(1).is_err() {
             return;
         }
-        // SAFETY: the reference keeps the binding open.
+        // SAFETY: the reference keeps the binding open: `let_go` waits for it.
         if let Some(binding) = unsafe { self.vf.load(Ordering::Acquire).as_ref() } {
             act(binding);
         }
-        self.tx.give(1);
+        self.cancels.give(1);
     }
 
     fn was_cancelled(&self, list: &Nbl<ToComplete>) -> bool {
