@@ -1,6 +1,8 @@
 //! The adapter's memory: how much of what, and where it is.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::mem::MaybeUninit;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr};
 
@@ -92,18 +94,21 @@ pub(super) struct Queues {
     pub(super) transmit: (QueueSize, QueueAddresses),
 }
 
-/// Allocates everything, and puts the adapter together.
+/// Allocates everything, and puts the adapter together in its place. Not inlined: an adapter is too
+/// large to be on the stack more than once.
 ///
 /// # Safety
 ///
 /// In the adapter's initialization, after the registration attributes.
+#[inline(never)]
 pub(super) unsafe fn make(
     miniport: NDIS_HANDLE,
+    place: Box<MaybeUninit<Adapter>>,
     settings: Settings,
     config: &NetConfig,
     features: Features,
     plan: &Plan,
-) -> Result<(Adapter, Queues), Failed> {
+) -> Result<(Box<Adapter>, Queues), Failed> {
     let max_frame = plan.mtu.saturating_add(ETHERNET_HEADER);
     // SAFETY: by contract; dropped after all that is allocated with it.
     let bus_master = unsafe { BusMaster::register(miniport, max_frame, transmit::mapped)? };
@@ -161,7 +166,7 @@ pub(super) unsafe fn make(
         statistics,
         link: Link::new(features.contains(Features::STANDBY), config.link_up),
     };
-    Ok((adapter, queues))
+    Ok((Box::write(place, adapter), queues))
 }
 
 /// A locally administered address that differs from adapter to adapter.

@@ -185,9 +185,9 @@ unsafe fn build(
         .map_err(device_at(Stage::Configuration))?;
     let plan = Plan::new(&mut negotiated, &settings, &config, features)?;
     // SAFETY: in the adapter's initialization, after the registration attributes.
-    let (adapter, queues) = unsafe { memory::make(miniport, settings, &config, features, &plan) }
-        .map_err(at_stage(Stage::Memory))?;
-    let adapter = Box::write(place, adapter);
+    let (adapter, queues) =
+        unsafe { memory::make(miniport, place, settings, &config, features, &plan) }
+            .map_err(at_stage(Stage::Memory))?;
     attributes::set_general(&adapter).map_err(at_stage(Stage::Attributes))?;
     let adapter = Undo {
         adapter: Some(adapter),
