@@ -37,6 +37,7 @@ macro_rules! cases {
 cases! {
     boot
     pause_storm
+    flood
     disable_enable
     adapter_surprise
     keyword_out_of_range
