@@ -232,11 +232,10 @@ pub(crate) unsafe extern "efiapi" fn cancel(
     } else {
         SENDS.drain(adapter);
     }
-    let passed_on = passed_on(CALL, adapter, id);
     callback(Callback::CancelSend, adapter.handle, || {
         adapter.miniport.cancel_send(id);
     });
-    check_cancelled(CALL, adapter, id, &passed_on);
+    check_passed_on(CALL, adapter, id);
 }
 
 /// The identifier of an NBL that is with NDIS.
@@ -246,37 +245,20 @@ fn cancel_id_of(nbl: *mut NET_BUFFER_LIST) -> usize {
     slots[NetBufferListCancelId as usize].addr()
 }
 
-/// Sends of an adapter with this identifier that its driver has given to another adapter: the address
-/// of each, and which adapter.
-fn passed_on(call: &str, adapter: &'static Adapter, id: usize) -> Vec<(usize, u64)> {
+/// Rule 294: who sends on what it is given to send, cancels there what it is asked to cancel.
+fn check_passed_on(call: &str, adapter: &'static Adapter, id: usize) {
     if id == 0 {
-        return Vec::new();
+        return;
     }
-    let below = |address: &usize| {
-        let nbl: *mut NET_BUFFER_LIST = std::ptr::with_exposed_provenance_mut(*address);
-        shadow::with(nbl, call, |record| match record.custody.last() {
+    for address in adapter.sends.with(|sends| sends.of_id(id)) {
+        let nbl: *mut NET_BUFFER_LIST = std::ptr::with_exposed_provenance_mut(address);
+        let below = shadow::with(nbl, call, |record| match record.custody.last() {
             Some(Custody::Sent { adapter: to, .. }) if *to != adapter.handle => Some(*to),
             _ => None,
-        })
-    };
-    let sends = adapter.sends.with(|sends| sends.of_id(id));
-    let at_others = sends.into_iter();
-    at_others
-        .filter_map(|address| Some((address, below(&address)?)))
-        .collect()
-}
-
-/// Rule 294: who sends on what it is given to send, cancels there what it is asked to cancel. That is
-/// what it had sent on when it was asked; what goes on at the same time may be missed.
-fn check_cancelled(call: &str, adapter: &'static Adapter, id: usize, before: &[(usize, u64)]) {
-    for (address, below) in passed_on(call, adapter, id) {
-        if !before.contains(&(address, below)) {
-            continue;
-        }
-        let Some(below) = handles::lookup::<Adapter>(below) else {
+        });
+        let Some(below) = below.and_then(handles::lookup::<Adapter>) else {
             continue;
         };
-        let nbl: *mut NET_BUFFER_LIST = std::ptr::with_exposed_provenance_mut(address);
         let asked = below.sends.with(|sends| sends.was_cancelled(id));
         verifier::require(294, asked, || {
             format!(
