@@ -62,7 +62,7 @@ const ROWS: &[Row] = &[
     row("forget_vf_filter", "cycle", Always, Says("the VF to take over")),
     row("grant_no_grace", "boot_standby_grace", Sometimes, Says("the link is up")),
     row("ignore_removal", "adapter_surprise", Sometimes, Rules(&[308])),
-    row("indicate_while_paused", "boot", Sometimes, Rules(&[58])),
+    row("indicate_while_paused", "boot_on_line", Always, Rules(&[58])),
     row("keep_a_reference", "cycle", Always, Rules(&[85, 308])),
     row("keep_a_shown_receive", "vf_first", Always, Rules(&[99])),
     row("keep_a_vf_receive", "vf_comes_and_goes", Always, Rules(&[308])),
@@ -84,7 +84,7 @@ const ROWS: &[Row] = &[
 ];
 
 const ALWAYS_SEEDS: std::ops::RangeInclusive<u64> = 1..=2;
-const SOMETIMES_SEEDS: std::ops::RangeInclusive<u64> = 1..=40;
+const SOMETIMES_SEEDS: std::ops::RangeInclusive<u64> = 1..=10;
 
 #[test]
 fn every_fault_is_found_for_the_right_reason() {
@@ -102,9 +102,6 @@ fn check(row: &Row) -> Result<(), String> {
     let mut found = 0;
     for seed in seeds {
         found += usize::from(found_by(row, seed)?);
-        if found > 0 && matches!(row.shows, Sometimes) {
-            break;
-        }
     }
     let enough = match row.shows {
         Always => found == runs,
