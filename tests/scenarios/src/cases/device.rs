@@ -1,13 +1,16 @@
 //! A virtio device that breaks the rules. The driver stays up, or does not start and says why.
 
+use std::array;
+
 use anyhow::{Result, bail, ensure};
 use devices::virtio_net::{Fault, QueueRole, feature};
+use devices::wire::stack::PingPlan;
 use ndis_host::{pnp, sched};
 
 use super::steps::{
     LONG, PATIENCE_NS, events_with, expect_event, expect_link_stayed, reason, start_on_vf,
 };
-use crate::world::{AdapterOptions, SECOND_NS, World};
+use crate::world::{AdapterOptions, MILLISECOND_NS, PEER_ADDRESS, SECOND_NS, World};
 
 /// A used element that names no buffer of the driver's: beyond the ring, or one that is back.
 pub(super) fn device_used_id(world: &mut World) -> Result<()> {
@@ -15,10 +18,20 @@ pub(super) fn device_used_id(world: &mut World) -> Result<()> {
     if sched::chance(2) {
         return breaks(world, Fault::UsedIdOutOfRange(role), &[event_of(role)]);
     }
+    start_alone(world)?;
+    // In a packed ring it takes several frames at a time.
+    let plan = PingPlan::new(PEER_ADDRESS, MILLISECOND_NS);
+    let crowd: [_; 8] = world
+        .tcpip
+        .with(|stack, now| array::from_fn(|_| stack.start_ping(plan, now)));
     // A buffer that went back to the device between the two elements is used rightly by the second.
     // The device falls over that itself then: it finds more buffers than there can be.
     let events = [event_of(role), reason::NEEDS_RESET];
-    breaks(world, Fault::UsedIdTwice(role), &events)
+    breaks_alone(world, Fault::UsedIdTwice(role), &events)?;
+    world
+        .tcpip
+        .with(|stack, _| crowd.map(|ping| stack.stop_ping(ping)));
+    Ok(())
 }
 
 /// A used element that claims more bytes than the buffer has. A transmit queue's used length means
