@@ -80,7 +80,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Build { arch, out, mutant } => build(&workspace, arch, out, mutant.as_deref()),
         Task::BuildTestDrivers => build_test_drivers(&workspace),
         Task::Migrate(args) => migrate::run(&workspace, &args),
-        Task::Bench(args) => bench::run(&workspace, &args),
+        Task::Bench(args) => bench::run(&workspace, &args).map(|()| ExitCode::SUCCESS),
         Task::Explore(args) => explore::run(&workspace, &args),
         Task::Test { suites } => suites::run(&workspace, &suites),
         Task::Check => check(&workspace),

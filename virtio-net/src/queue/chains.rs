@@ -42,8 +42,8 @@ struct Slot<T> {
 pub(super) struct Chains<T, const LINKED: bool> {
     slots: Vec<Slot<T>>,
     free_head: u16,
+    /// Free descriptors; none once closed.
     free: u16,
-    in_flight: u32,
     in_order: bool,
     /// The head of the chain that was lent first of those in flight, if they come back in order.
     oldest: u16,
@@ -68,25 +68,16 @@ pub(super) struct UsedElement {
     pub(super) is_length: bool,
 }
 
-/// A buffer that comes back: all is settled but the move of the buffer itself, which comes last so
-/// that it is one move.
+/// The oldest buffer of those in flight, on its return.
 #[derive(Debug)]
-pub(super) struct Reclaimed<'a, T> {
-    buffer: &'a mut Option<T>,
+pub(super) struct Oldest<T> {
+    pub(super) buffer: T,
     /// Bytes that count as written.
     pub(super) written: u32,
     /// Descriptors that it took.
     pub(super) count: u16,
-}
-
-impl<T> Reclaimed<'_, T> {
-    /// Hands the buffer to `take`, with the bytes written.
-    #[inline(always)]
-    pub(super) fn give(self, take: impl FnOnce(T, u32)) {
-        if let Some(buffer) = self.buffer.take() {
-            take(buffer, self.written);
-        }
-    }
+    /// Whether it is the one that the device named.
+    pub(super) is_named: bool,
 }
 
 impl<T, const LINKED: bool> Chains<T, LINKED> {
@@ -105,7 +96,6 @@ impl<T, const LINKED: bool> Chains<T, LINKED> {
             slots,
             free_head: 0,
             free: size,
-            in_flight: 0,
             in_order,
             oldest: 0,
         })
@@ -115,13 +105,6 @@ impl<T, const LINKED: bool> Chains<T, LINKED> {
     #[inline]
     pub(super) const fn free(&self) -> u16 {
         self.free
-    }
-
-    /// Buffers in flight.
-    #[inline]
-    pub(super) const fn in_flight(&self) -> u16 {
-        // No more than there are slots.
-        self.in_flight as u16
     }
 
     /// Whether buffers come back in the order in which they were lent.
@@ -152,91 +135,95 @@ impl<T, const LINKED: bool> Chains<T, LINKED> {
 
     /// Takes `chain` off the front of the free list, for `buffer`.
     ///
-    /// At least `chain.count` descriptors are free.
+    /// At least `chain.count` descriptors are free, and `head` is [`free_head`](Self::free_head).
     #[inline(always)] // a call would cost as much as what it does
-    pub(super) fn lend(&mut self, chain: Chain, buffer: T) {
-        let head = self.free_head;
-        self.free_head = self.next(self.last_of(head, chain.count));
+    pub(super) fn lend(&mut self, head: u16, chain: Chain, buffer: T) {
+        let behind_links = if LINKED && chain.count != 1 {
+            Some(self.next(self.last_of(head, chain.count)))
+        } else {
+            None
+        };
+        let Some(slot) = self.slots.get_mut(usize::from(head)) else {
+            return;
+        };
+        // A free slot has no buffer; to forget it spares the look whether one is to be dropped.
+        mem::forget(slot.buffer.replace(buffer));
+        slot.writable = chain.writable;
+        slot.count = chain.count;
+        self.free_head = behind_links.unwrap_or(slot.next);
         self.free = self.free.wrapping_sub(chain.count);
-        if let Some(slot) = self.slots.get_mut(usize::from(head)) {
-            // A free slot has no buffer; to forget it spares the look whether one is to be dropped.
-            mem::forget(slot.buffer.replace(buffer));
-            slot.writable = chain.writable;
-            slot.count = chain.count;
-            self.in_flight = self.in_flight.wrapping_add(1);
-        }
     }
 
-    /// Takes back the buffer that the device named. Without `IN_ORDER` only.
-    #[inline(always)] // a call would cost as much as what it does
-    pub(super) fn reclaim(&mut self, used: UsedElement) -> Result<Reclaimed<'_, T>, DeviceFault> {
-        let unknown = DeviceFault::UnknownBuffer { id: used.id };
-        let head = used.id as u16;
-        let Some(slot) = self.slots.get(used.id as usize) else {
-            return Err(unknown);
-        };
-        let written = slot.written(used)?;
-        let count = slot.count;
-        let free_head = self.free_head;
-        let has_links = LINKED && count != 1;
-        if has_links {
-            cold_path();
-            self.link(self.last_of(head, count), free_head);
-        }
+    /// Leaves no descriptor free until [`reset`](Self::reset), so that whoever looks for one need not
+    /// ask, too, whether the queue has failed.
+    pub(super) const fn close(&mut self) {
+        self.free = 0;
+    }
 
-        let Some(slot) = self.slots.get_mut(usize::from(head)) else {
-            return Err(unknown);
+    /// Gives `take` the buffer that the device named, with the bytes written, and says how many
+    /// descriptors it took. Without `IN_ORDER` only.
+    #[inline(always)] // a call would cost as much as what it does
+    pub(super) fn reclaim(
+        &mut self,
+        used: UsedElement,
+        take: impl FnOnce(T, u32),
+    ) -> Result<u16, DeviceFault> {
+        let Some(slot) = self.slots.get_mut(used.id as usize) else {
+            return Err(DeviceFault::UnknownBuffer { id: used.id });
         };
-        if !has_links {
-            slot.next = free_head;
+        let (buffer, written) = slot.take(used)?;
+        let count = slot.count;
+        // A slot's number is less than 32768.
+        let head = used.id as u16;
+        if LINKED && count != 1 {
+            cold_path();
+            self.link(self.last_of(head, count), self.free_head);
+        } else {
+            slot.next = self.free_head;
         }
         self.free_head = head;
         self.free = self.free.wrapping_add(count);
-        self.in_flight = self.in_flight.wrapping_sub(1);
-        Ok(Reclaimed {
-            buffer: &mut slot.buffer,
-            written,
-            count,
-        })
+        take(buffer, written);
+        Ok(count)
     }
 
-    /// Takes back the oldest buffer, with `IN_ORDER`; says whether it is the one that was named.
+    /// Takes back the oldest buffer. With `IN_ORDER` only.
     ///
     /// What the device names stands for all before it, too, and those it has used completely
     /// (virtio 1.2, 2.7.9 and 2.8.8). The caller comes again with the same element until the one that
     /// was named is reached.
     #[inline]
-    pub(super) fn reclaim_in_order(
-        &mut self,
-        used: UsedElement,
-    ) -> Result<(Reclaimed<'_, T>, bool), DeviceFault> {
+    pub(super) fn reclaim_oldest(&mut self, used: UsedElement) -> Result<Oldest<T>, DeviceFault> {
         let unknown = DeviceFault::UnknownBuffer { id: used.id };
-        let Some(mut slot) = self.slots.get(used.id as usize) else {
-            return Err(unknown);
-        };
-        let mut written = slot.written(used)?;
         let is_named = self.is_oldest(used.id);
-        let oldest = self.oldest;
         if !is_named {
-            slot = self.slots.get(usize::from(oldest)).ok_or(unknown)?;
-            written = slot.writable;
+            let named = self.slots.get(used.id as usize).ok_or(unknown)?;
+            named.check(used)?;
         }
-        let count = slot.count;
-        self.oldest = self.next(self.last_of(oldest, count));
-        self.free = self.free.wrapping_add(count);
-        self.in_flight = self.in_flight.wrapping_sub(1);
-        let Some(slot) = self.slots.get_mut(usize::from(oldest)) else {
-            return Err(unknown);
+        let oldest = self.oldest;
+        let slot = self.slots.get_mut(usize::from(oldest)).ok_or(unknown)?;
+        let (buffer, written) = if is_named {
+            slot.take(used)?
+        } else {
+            (slot.buffer.take().ok_or(unknown)?, slot.writable)
         };
-        let reclaimed = Reclaimed {
-            buffer: &mut slot.buffer,
+        let count = slot.count;
+        self.oldest = if LINKED && count != 1 {
+            self.next(self.last_of(oldest, count))
+        } else {
+            slot.next
+        };
+        self.free = self.free.wrapping_add(count);
+        Ok(Oldest {
+            buffer,
             written,
             count,
-        };
-        Ok((reclaimed, is_named))
+            is_named,
+        })
     }
 
-    /// Takes back all buffers, with no word from the device.
+    /// Takes back all buffers, with no word from the device. Their descriptors are free after the
+    /// [`reset`](Self::reset).
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = T> {
         let mut from = 0;
         core::iter::from_fn(move || {
@@ -256,14 +243,14 @@ impl<T, const LINKED: bool> Chains<T, LINKED> {
                 self.link(last, self.free_head);
                 self.free_head = head;
             }
-            self.free = self.free.wrapping_add(count);
-            self.in_flight = self.in_flight.wrapping_sub(1);
             Some(buffer)
         })
     }
 
     /// Begins anew, with nothing in flight: with `IN_ORDER` from the first slot (virtio 1.2, 2.7.5).
-    pub(super) const fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
+        // No more than the 32768 of the largest queue.
+        self.free = self.slots.len() as u16;
         if self.in_order {
             self.free_head = 0;
             self.oldest = 0;
@@ -291,14 +278,34 @@ impl<T, const LINKED: bool> Chains<T, LINKED> {
 }
 
 impl<T> Slot<T> {
-    /// The bytes that count as written, if the chain that starts here is in flight, and the device
-    /// can have written so many.
+    /// The buffer of the chain that starts here, and the bytes that count as written.
     #[inline(always)]
-    fn written(&self, used: UsedElement) -> Result<u32, DeviceFault> {
-        if self.buffer.is_none() {
+    fn take(&mut self, used: UsedElement) -> Result<(T, u32), DeviceFault> {
+        let Some(buffer) = self.buffer.take() else {
             cold_path();
             return Err(DeviceFault::UnknownBuffer { id: used.id });
+        };
+        match self.written(used) {
+            Ok(written) => Ok((buffer, written)),
+            Err(fault) => {
+                cold_path();
+                self.buffer = Some(buffer);
+                Err(fault)
+            }
         }
+    }
+
+    /// Whether the chain that starts here is in flight, and `used` possible.
+    fn check(&self, used: UsedElement) -> Result<(), DeviceFault> {
+        if self.buffer.is_none() {
+            return Err(DeviceFault::UnknownBuffer { id: used.id });
+        }
+        self.written(used).map(|_| ())
+    }
+
+    /// The bytes that count as written, if the device can have written so many.
+    #[inline(always)]
+    fn written(&self, used: UsedElement) -> Result<u32, DeviceFault> {
         if used.written > self.writable {
             return self.too_much(used);
         }

@@ -118,6 +118,16 @@ pub trait Virtqueue<T> {
     fn size(&self) -> QueueSize;
 }
 
+/// Gives `take` a buffer that came back, if there is one, and says whether there is.
+#[inline(always)]
+fn give<T>(popped: Option<(T, u32)>, take: impl FnOnce(T, u32)) -> bool {
+    let is_some = popped.is_some();
+    if let Some((buffer, written)) = popped {
+        take(buffer, written);
+    }
+    is_some
+}
+
 /// Whether the doorbell has to ring.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use = "a device that waits for its doorbell does nothing"]

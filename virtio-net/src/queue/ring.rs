@@ -108,7 +108,7 @@ impl<T> Virtqueue<T> for Ring<T> {
         each!(self, queue => queue.publish())
     }
 
-    #[inline]
+    #[inline(always)] // as that of each format
     fn pop_used(&mut self) -> Result<Option<(T, u32)>, DeviceFault> {
         each!(self, queue => queue.pop_used())
     }

@@ -1,9 +1,41 @@
-//! Callgrind's output: instructions executed, by where they are.
+//! Callgrind: that it is there, and its output.
 
 use std::io::BufRead;
 use std::ops::Range;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+
+use crate::tool::Tool;
+
+/// Makes sure that there is valgrind; installs it if that is possible.
+///
+/// # Errors
+///
+/// It is missing, and only an administrator can install it, or the installation fails.
+pub(super) fn require_valgrind() -> Result<()> {
+    const INSTALL: [&str; 3] = ["install", "--yes", "valgrind"];
+    if Tool::new("valgrind").arg("--version").output().is_ok() {
+        return Ok(());
+    }
+    let user = Tool::new("id").arg("--user").output()?;
+    ensure!(
+        user.trim() == "0",
+        "this needs valgrind; install it with: apt-get install valgrind"
+    );
+    Tool::new("apt-get").arg("update").show_errors().output()?;
+    let install = Tool::new("apt-get").args(INSTALL).show_errors().output();
+    install.map(drop).context("valgrind is missing")
+}
+
+/// The sum of an event over a whole profile. `None`: it does not count that event.
+pub(super) fn sum(profile: &str, event: &str) -> Option<u64> {
+    let after = |name| profile.lines().find_map(|line| line.strip_prefix(name));
+    let events = after("events: ")?.split_ascii_whitespace();
+    let index = events.into_iter().position(|word| word == event)?;
+    // Zeroes at the end of the line are left out.
+    let word = after("totals: ")?.split_ascii_whitespace().nth(index);
+    word.map_or(Some(0), |word| word.parse().ok())
+}
 
 /// Instructions inside and outside of a range of addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,6 +122,15 @@ totals: 22
     fn each_instruction_counts_once_and_where_it_is() {
         let split = split(PROFILE.as_bytes(), &(0x8000..0x9000)).unwrap();
         assert_eq!((split.inside, split.outside), (9, 13));
+    }
+
+    #[test]
+    fn sums_are_found_by_the_name_of_the_event() {
+        let profile = "version: 1\nevents: Ir Ge\nsummary: 7 8\n0x1000 7 10\ntotals: 10 3\n";
+        assert_eq!(sum(profile, "Ir"), Some(10));
+        assert_eq!(sum(profile, "Ge"), Some(3));
+        assert_eq!(sum(profile, "Dr"), None);
+        assert_eq!(sum("events: Ir Ge\ntotals: 5\n", "Ge"), Some(0));
     }
 
     #[test]

@@ -63,10 +63,7 @@ struct Row {
 ///
 /// valgrind is missing, something does not build, or the load does not pass.
 pub(super) fn run(workspace: &Workspace, json: bool) -> Result<()> {
-    Tool::new("valgrind")
-        .arg("--version")
-        .output()
-        .context("this needs valgrind; install it with: apt-get install valgrind")?;
+    callgrind::require_valgrind()?;
     let bench = Bench::build(workspace, json)?;
     let rows: Result<Vec<_>> = DIRECTIONS
         .map(|direction| bench.row(direction))

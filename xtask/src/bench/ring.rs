@@ -10,7 +10,6 @@ mod table;
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use serde::de::DeserializeOwned;
@@ -29,7 +28,7 @@ const OURS: &str = "netkvm";
 /// # Errors
 ///
 /// Something that it needs is missing or does not build, or a program does not end well.
-pub(super) fn run(workspace: &Workspace, json: bool) -> Result<ExitCode> {
+pub(super) fn run(workspace: &Workspace, json: bool) -> Result<()> {
     let with_dpdk = has_dpdk();
     let bench = Bench {
         workspace,
@@ -50,28 +49,28 @@ pub(super) fn run(workspace: &Workspace, json: bool) -> Result<ExitCode> {
         print!("{}", table::of(&rows));
         println!("{}", note.unwrap_or_default());
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// Compares our counts with the baseline and with the absolute bars.
 ///
 /// # Errors
 ///
-/// As [`run`]; or there is no baseline.
-pub(super) fn check(workspace: &Workspace) -> Result<ExitCode> {
+/// As [`run`]; or there is no baseline; or it, or a bar, is exceeded.
+pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let baseline = fs::read_to_string(workspace.root.join(BASELINE)).context(BASELINE)?;
     let baseline = baseline::parse(&baseline).context(BASELINE)?;
     let rows = Bench::of_ours(workspace).count()?;
     let findings = baseline::findings(&rows, &baseline);
-    for finding in &findings {
-        println!("{finding}");
-    }
-    println!("{} rows, {} findings", rows.len(), findings.len());
-    Ok(if findings.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    ensure!(
+        findings.is_empty(),
+        "{}\n{} of {} rows cost too much, or are not those of the baseline",
+        findings.join("\n"),
+        findings.len(),
+        rows.len()
+    );
+    println!("{} rows, none costs too much", rows.len());
+    Ok(())
 }
 
 /// Makes our counts the baseline.
@@ -79,11 +78,11 @@ pub(super) fn check(workspace: &Workspace) -> Result<ExitCode> {
 /// # Errors
 ///
 /// As [`run`]; or the file can't be written.
-pub(super) fn bless(workspace: &Workspace) -> Result<ExitCode> {
+pub(super) fn bless(workspace: &Workspace) -> Result<()> {
     let rows = Bench::of_ours(workspace).count()?;
     fs::write(workspace.root.join(BASELINE), baseline::write(&rows)?).context(BASELINE)?;
     println!("{} rows in {BASELINE}", rows.len());
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// Whether DPDK can be built against.
@@ -111,6 +110,7 @@ impl<'a> Bench<'a> {
 
     /// All that does not depend on time.
     fn count(&self) -> Result<Vec<Row>> {
+        self.cargo("build").run()?;
         let costs = profile::costs(self)?;
         let counts: Vec<Counts> = self.ring_bench("count")?;
         profile::join(counts, &costs)
@@ -140,22 +140,35 @@ impl<'a> Bench<'a> {
             .args(features)
     }
 
-    /// Runs the program, which was built with the benchmark, and reads its lines.
+    /// Runs the program, which was built, and reads its rows.
     fn ring_bench<T: DeserializeOwned>(&self, task: &str) -> Result<Vec<T>> {
         let drivers = self.drivers.map(|drivers| format!("--drivers={drivers}"));
-        let output = Tool::new(self.program())
-            .arg(task)
-            .args(drivers)
-            .show_errors()
-            .output()?;
-        let lines = output.lines().filter(|line| line.starts_with('{'));
-        let rows = lines.map(|line| serde_json::from_str(line).context(line.to_owned()));
-        let rows: Vec<T> = rows.collect::<Result<_>>()?;
-        ensure!(!rows.is_empty(), "`{PACKAGE} {task}` printed no rows");
-        Ok(rows)
+        rows_of(Tool::new(self.program()).arg(task).args(drivers))
+    }
+
+    /// The names of the series that are to be measured; they start with that of the driver.
+    fn series(&self) -> Result<Vec<String>> {
+        let all = Tool::new(self.program()).arg("list").output()?;
+        let is_wanted = |series: &&str| {
+            self.drivers.is_none_or(|driver| {
+                let rest = series.strip_prefix(driver);
+                rest.is_some_and(|rest| rest.starts_with('_'))
+            })
+        };
+        Ok(all.lines().filter(is_wanted).map(str::to_owned).collect())
     }
 
     fn program(&self) -> PathBuf {
         self.workspace.target.join(PROFILE).join(PACKAGE)
     }
+}
+
+/// Runs a program that prints a row per line, each a JSON object.
+fn rows_of<T: DeserializeOwned>(program: Tool) -> Result<Vec<T>> {
+    let output = program.show_errors().output()?;
+    let lines = output.lines().filter(|line| line.starts_with('{'));
+    let rows = lines.map(|line| serde_json::from_str(line).context(line.to_owned()));
+    let rows: Vec<T> = rows.collect::<Result<_>>()?;
+    ensure!(!rows.is_empty(), "`{PACKAGE}` printed no rows");
+    Ok(rows)
 }

@@ -1,5 +1,5 @@
-//! Suite `core`: the device core under tools that find what its own tests can't: Miri, loom, and
-//! fuzzing with a hostile device.
+//! Suite `core`: the device core under tools that find what its own tests can't: callgrind, which counts
+//! what a packet costs, loom, Miri, and fuzzing with a hostile device.
 
 use std::fs;
 
@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use super::nightly;
 use super::tally::Tally;
+use crate::bench::ring;
 use crate::tool::Tool;
 use crate::workspace::Workspace;
 
@@ -35,6 +36,7 @@ const FUZZED_S: u32 = 20;
 ///
 /// The nightly toolchain or cargo-fuzz is missing and can't be added.
 pub(super) fn run(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
+    tally.check("costs at the ring", ring::check(workspace));
     tally.cargo_test("loom", loom(workspace));
     nightly::require(&["rust-src", "miri"])?;
     tally.cargo_test("miri", miri(workspace));

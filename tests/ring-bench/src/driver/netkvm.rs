@@ -104,23 +104,27 @@ impl<Q: Virtqueue<Packet>> Receiver<Q> {
     /// Takes the buffers of one packet, and lends them again. `None`: there is no whole packet.
     #[inline]
     fn receive(&mut self) -> Option<u32> {
-        let mut written = 0;
-        let mut rest = 0;
-        loop {
-            let (packet, more) = self.queue.pop_used().ok()??;
-            if rest == 0 {
-                // SAFETY: the device has given the buffer back; it has room for a header.
-                let header = unsafe { packet.0.cast::<[u8; HEADER_LEN]>().read() };
-                let header = NetHeader::parse(&header)?;
-                rest = header.buffer_count(self.features, MAX_BUFFERS).ok()?;
-            }
-            written += more;
-            rest -= 1;
-            lend(&mut self.queue, packet).then_some(())?;
-            if rest == 0 {
-                return Some(written);
-            }
+        let (packet, written) = self.queue.pop_used().ok()??;
+        // SAFETY: the device has given the buffer back; it has room for a header.
+        let header = unsafe { packet.0.cast::<[u8; HEADER_LEN]>().read() };
+        let header = NetHeader::parse(&header)?;
+        let buffers = header.buffer_count(self.features, MAX_BUFFERS).ok()?;
+        lend(&mut self.queue, packet).then_some(())?;
+        if buffers == 1 {
+            return Some(written);
         }
+        self.receive_rest(buffers, written)
+    }
+
+    /// Takes all but the first of the buffers of one packet, and lends them again.
+    #[inline(never)]
+    fn receive_rest(&mut self, buffers: u16, mut written: u32) -> Option<u32> {
+        for _ in 1..buffers {
+            let (packet, more) = self.queue.pop_used().ok()??;
+            written += more;
+            lend(&mut self.queue, packet).then_some(())?;
+        }
+        Some(written)
     }
 }
 

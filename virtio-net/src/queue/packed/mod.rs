@@ -28,7 +28,7 @@ use super::event::crosses_packed_event;
 use super::memory::fitting;
 use super::{
     DeviceFault, IndirectTables, Notify, QueueAddresses, QueueError, QueueSize, Refused,
-    StillInFlight, Virtqueue,
+    StillInFlight, Virtqueue, give,
 };
 use crate::barrier::Barriers;
 use crate::dma::{DmaRegion, Quiesced, Segment};
@@ -42,6 +42,8 @@ pub struct PackedQueue<T> {
     memory: RingMemory,
     tables: Option<IndirectTables>,
     chains: Chains<T, false>,
+    /// Buffers that the device holds.
+    in_flight: u16,
     barriers: Barriers,
     /// Where the next descriptor goes.
     next: Position,
@@ -85,6 +87,7 @@ impl<T> PackedQueue<T> {
             tables: fitting(tables, size, indirect)?,
             memory: RingMemory::new(size, ring)?,
             chains: Chains::new(size, in_order).map_err(|_| QueueError::OutOfMemory)?,
+            in_flight: 0,
             barriers: Barriers::new(features),
             next: Position::START,
             shown: Position::START,
@@ -99,25 +102,6 @@ impl<T> PackedQueue<T> {
         };
         queue.write_wish();
         Ok(queue)
-    }
-
-    /// The next descriptor that the device has used.
-    #[inline]
-    fn observe_used(&mut self) -> Option<UsedDescriptor> {
-        let mut used = self.memory.read_used(self.used);
-        if used.is_none() && self.must_rearm() {
-            used = self.rearm();
-        }
-        self.barriers.after_observing_used();
-        used
-    }
-
-    /// Asks for the next interrupt: descriptors were taken while interrupts were on, so the event is
-    /// in the past, and without a new one the device would stay silent. Looks once more.
-    #[inline(never)]
-    fn rearm(&mut self) -> Option<UsedDescriptor> {
-        self.arm();
-        self.memory.read_used(self.used)
     }
 
     #[inline]
@@ -165,45 +149,69 @@ impl<T> PackedQueue<T> {
     /// Gives the next used buffer to `take`, with the bytes written. `Ok(false)`: there is none.
     #[inline(always)] // a call would cost as much as what it does
     fn take_used(&mut self, take: impl FnOnce(T, u32)) -> Result<bool, DeviceFault> {
-        if !self.is_common {
-            return self.take_in_order(take);
-        }
         let position = self.used;
-        let Some(used) = self.observe_used() else {
-            return Ok(false);
-        };
-        match self.chains.reclaim(used.element()) {
-            Ok(reclaimed) => {
-                self.used = self.memory.advanced(position, reclaimed.count);
-                reclaimed.give(take);
-                Ok(true)
-            }
-            Err(fault) => Err(self.fail(fault)),
+        if self.is_common
+            && let Some(used) = self.memory.read_used(position)
+        {
+            self.barriers.after_observing_used();
+            return match self.chains.reclaim(used.element(), take) {
+                Ok(count) => {
+                    self.used = self.memory.advanced(position, count);
+                    self.in_flight = self.in_flight.wrapping_sub(1);
+                    Ok(true)
+                }
+                Err(fault) => Err(self.fail(fault)),
+            };
         }
+        Ok(give(self.pop_otherwise()?, take))
     }
 
-    /// As [`take_used`](Self::take_used), with `IN_ORDER`, or in a queue that has failed.
-    fn take_in_order(&mut self, take: impl FnOnce(T, u32)) -> Result<bool, DeviceFault> {
+    /// Takes the next used buffer, if none was found the common way.
+    #[inline(never)] // once per batch; the common way has no calls then, and more registers
+    fn pop_otherwise(&mut self) -> Result<Option<(T, u32)>, DeviceFault> {
+        if !self.is_common {
+            return self.pop_in_order();
+        }
+        if !self.must_rearm() {
+            return Ok(None);
+        }
+        // Descriptors were taken while interrupts were on, so the event is in the past: without a
+        // new one the device would stay silent.
+        self.arm();
+        let mut popped = None;
+        self.take_used(|buffer, written| popped = Some((buffer, written)))?;
+        Ok(popped)
+    }
+
+    /// Takes the next used buffer with `IN_ORDER`, or none from a queue that has failed.
+    fn pop_in_order(&mut self) -> Result<Option<(T, u32)>, DeviceFault> {
         if self.fault.is_some() {
-            return Ok(false);
+            return Ok(None);
         }
-        let Some(used) = self.batch.or_else(|| self.observe_used()) else {
-            return Ok(false);
+        let mut named = self.batch.or_else(|| self.memory.read_used(self.used));
+        if named.is_none() && self.must_rearm() {
+            self.arm();
+            named = self.memory.read_used(self.used);
+        }
+        let Some(used) = named else {
+            return Ok(None);
         };
-        match self.chains.reclaim_in_order(used.element()) {
-            Ok((reclaimed, is_named)) => {
-                self.batch = if is_named { None } else { Some(used) };
-                self.used = self.memory.advanced(self.used, reclaimed.count);
-                reclaimed.give(take);
-                Ok(true)
+        self.barriers.after_observing_used();
+        match self.chains.reclaim_oldest(used.element()) {
+            Ok(oldest) => {
+                self.batch = (!oldest.is_named).then_some(used);
+                self.used = self.memory.advanced(self.used, oldest.count);
+                self.in_flight = self.in_flight.wrapping_sub(1);
+                Ok(Some((oldest.buffer, oldest.written)))
             }
             Err(fault) => Err(self.fail(fault)),
         }
     }
 
-    /// Latches `fault`: nothing is taken from the ring any more.
+    /// Latches `fault`: nothing is taken from the ring any more, and nothing added.
     #[cold]
     fn fail(&mut self, fault: DeviceFault) -> DeviceFault {
+        self.chains.close();
         self.batch = None;
         self.is_common = false;
         self.fault = Some(fault);
@@ -219,9 +227,11 @@ impl<T> Virtqueue<T> for PackedQueue<T> {
         writable_from: usize,
         buffer: T,
     ) -> Result<(), Refused<T>> {
+        let id = self.chains.free_head();
         match self.lay_down(segments, writable_from) {
             Ok(chain) => {
-                self.chains.lend(chain, buffer);
+                self.chains.lend(id, chain, buffer);
+                self.in_flight = self.in_flight.wrapping_add(1);
                 Ok(())
             }
             Err(why) => Err(Refused { buffer, why }),
@@ -286,7 +296,7 @@ impl<T> Virtqueue<T> for PackedQueue<T> {
     }
 
     fn in_flight(&self) -> u16 {
-        self.chains.in_flight()
+        self.in_flight
     }
 
     fn fault(&self) -> Option<DeviceFault> {
@@ -294,11 +304,13 @@ impl<T> Virtqueue<T> for PackedQueue<T> {
     }
 
     fn take_all(&mut self, _proof: &Quiesced) -> impl Iterator<Item = T> {
-        self.chains.take_all()
+        let in_flight = &mut self.in_flight;
+        let count = move |_: &T| *in_flight = in_flight.wrapping_sub(1);
+        self.chains.take_all().inspect(count)
     }
 
     fn reset(&mut self) -> Result<(), StillInFlight> {
-        match self.chains.in_flight() {
+        match self.in_flight {
             0 => {}
             in_flight => return Err(StillInFlight(in_flight)),
         }

@@ -27,9 +27,6 @@ impl<T> PackedQueue<T> {
         segments: &[Segment],
         writable_from: usize,
     ) -> Result<Chain, Refusal> {
-        if self.fault.is_some() {
-            return Err(Refusal::Faulted);
-        }
         // Most buffers are one segment: every one for receiving, most for sending.
         if let [segment] = segments {
             return self.write_single(segment, writable_from == 0);
@@ -43,10 +40,19 @@ impl<T> PackedQueue<T> {
         segments: &[Segment],
         writable_from: usize,
     ) -> Result<Chain, Refusal> {
+        if self.fault.is_some() {
+            return Err(Refusal::Faulted);
+        }
         match self.room().place(segments.len())? {
             Placement::Chained(count) => self.write_chain(segments, count, writable_from),
             Placement::Indirect(count) => self.write_indirect(segments, count, writable_from),
         }
+    }
+
+    /// Why there is no free descriptor.
+    #[cold]
+    fn no_room(&self) -> Refusal {
+        self.fault.map_or(Refusal::Full, |_| Refusal::Faulted)
     }
 
     fn room(&self) -> Room {
@@ -64,11 +70,13 @@ impl<T> PackedQueue<T> {
             return Err(Refusal::EmptySegment);
         }
         if self.chains.free() == 0 {
-            return Err(Refusal::Full);
+            return Err(self.no_room());
         }
-        self.write_head(*segment, flags(writable, false));
+        let next = self.next;
+        self.write_head(next, *segment, flags(writable, false));
+        self.next = self.memory.advanced(next, 1);
         let writable = if writable { segment.len() } else { 0 };
-        Ok(self.took(1, writable))
+        Ok(Chain { count: 1, writable })
     }
 
     /// Writes `segments` into `count` descriptors of the ring (virtio 1.2, 2.8.6).
@@ -92,7 +100,7 @@ impl<T> PackedQueue<T> {
         }
         // The first one last (virtio 1.2, 2.8.6).
         if let Some(first) = segments.first() {
-            self.write_head(*first, chained(0));
+            self.write_head(self.next, *first, chained(0));
         }
         Ok(self.took(count, sum.writable))
     }
@@ -117,22 +125,22 @@ impl<T> PackedQueue<T> {
         }
 
         let table = tables.segment(id, count);
-        self.write_head(table, DescF::INDIRECT);
+        self.write_head(self.next, table, DescF::INDIRECT);
         Ok(self.took(1, sum.writable))
     }
 
-    /// Writes the first descriptor of a buffer, at `next`.
+    /// Writes the first descriptor of a buffer, at `next`, which is where descriptors go next.
     ///
     /// If it is the first of those that the device has not been shown, it is only prepared: the
     /// device stops before it until [`publish`](super::super::Virtqueue::publish).
     #[inline]
-    fn write_head(&mut self, segment: Segment, flags: DescF) {
-        let descriptor = numbered(segment, self.chains.free_head(), flags, self.next);
-        if self.next == self.shown {
+    fn write_head(&mut self, next: Position, segment: Segment, flags: DescF) {
+        let descriptor = numbered(segment, self.chains.free_head(), flags, next);
+        if next == self.shown {
             self.held_back = descriptor.rest();
-            self.memory.write_address(self.next, descriptor);
+            self.memory.write_address(next, descriptor);
         } else {
-            self.memory.write(self.next, descriptor);
+            self.memory.write(next, descriptor);
         }
     }
 

@@ -14,7 +14,9 @@ use self::memory::RingMemory;
 use super::chains::{Chains, UsedElement};
 use super::event::crosses_event;
 use super::memory::fitting;
-use super::{DeviceFault, Notify, QueueAddresses, QueueSize, Refused, StillInFlight, Virtqueue};
+use super::{
+    DeviceFault, Notify, QueueAddresses, QueueSize, Refused, StillInFlight, Virtqueue, give,
+};
 pub use super::{IndirectTables, QueueError};
 use crate::barrier::Barriers;
 use crate::dma::{DmaRegion, Quiesced, Segment};
@@ -35,16 +37,25 @@ pub struct SplitQueue<T> {
     published: u16,
     /// The next used element to take.
     used: u16,
-    /// The used index as last read: elements from `used` up to it have been written.
-    used_seen: u16,
-    /// A used element that stands for several buffers, of which not all were taken.
-    batch: Option<UsedElement>,
+    /// The used index as last read: elements from `used` up to it have been written. Always `used`
+    /// with `IN_ORDER` and in a queue that has failed, from which nothing is taken the common way.
+    known_used: u16,
+    in_order: Option<InOrder>,
     event_index: bool,
     /// Whether the device was asked to interrupt.
     interrupts: bool,
     /// The used element whose arrival it was asked to announce.
     used_event: u16,
     fault: Option<DeviceFault>,
+}
+
+/// What is known of used elements with `IN_ORDER`.
+#[derive(Clone, Copy, Debug, Default)]
+struct InOrder {
+    /// The used index as last read.
+    known_used: u16,
+    /// A used element that stands for several buffers, of which not all were taken.
+    batch: Option<UsedElement>,
 }
 
 impl<T> SplitQueue<T> {
@@ -72,8 +83,8 @@ impl<T> SplitQueue<T> {
             available: 0,
             published: 0,
             used: 0,
-            used_seen: 0,
-            batch: None,
+            known_used: 0,
+            in_order: in_order.then(InOrder::default),
             event_index: features.contains(Features::RING_EVENT_IDX),
             interrupts: true,
             used_event: 0,
@@ -81,12 +92,71 @@ impl<T> SplitQueue<T> {
         })
     }
 
-    /// Looks for used elements beyond those known. `Ok(true)`: there are.
-    #[inline(never)] // once per batch
-    fn observe_used(&mut self) -> Result<bool, DeviceFault> {
-        if self.fault.is_some() {
-            return Ok(false);
+    /// Gives the next used buffer to `take`, with the bytes written. `Ok(false)`: there is none.
+    #[inline(always)] // a call would cost as much as what it does
+    fn take_used(&mut self, take: impl FnOnce(T, u32)) -> Result<bool, DeviceFault> {
+        if self.used == self.known_used {
+            return Ok(give(self.pop_otherwise()?, take));
         }
+        let element = self.memory.read_used(self.used);
+        match self.chains.reclaim(element, take) {
+            Ok(_) => {
+                self.used = self.used.wrapping_add(1);
+                Ok(true)
+            }
+            Err(fault) => Err(self.fail(fault)),
+        }
+    }
+
+    /// Takes the next used buffer, if nothing is known of it yet, or with `IN_ORDER`.
+    #[inline(never)] // once per batch; the common way has no calls then, and more registers
+    fn pop_otherwise(&mut self) -> Result<Option<(T, u32)>, DeviceFault> {
+        if self.fault.is_some() {
+            return Ok(None);
+        }
+        if let Some(in_order) = self.in_order {
+            return self.pop_in_order(in_order);
+        }
+        self.known_used = self.observe_used()?;
+        if self.used == self.known_used {
+            return Ok(None);
+        }
+        let mut popped = None;
+        self.take_used(|buffer, written| popped = Some((buffer, written)))?;
+        Ok(popped)
+    }
+
+    /// Takes the next used buffer with `IN_ORDER`: an element may stand for several (virtio 1.2,
+    /// 2.7.9).
+    fn pop_in_order(&mut self, mut state: InOrder) -> Result<Option<(T, u32)>, DeviceFault> {
+        if state.known_used == self.used {
+            state.known_used = self.observe_used()?;
+        }
+        if state.known_used == self.used {
+            return Ok(None);
+        }
+        let element = match state.batch {
+            Some(element) => element,
+            None => self.memory.read_used(self.used),
+        };
+        let used = self.used.wrapping_add(1);
+        if used == state.known_used && !self.chains.is_oldest(element.id) {
+            // The index does not reach the buffer that is named.
+            return Err(self.fail(DeviceFault::OutOfOrder { id: element.id }));
+        }
+        match self.chains.reclaim_oldest(element) {
+            Ok(oldest) => {
+                state.batch = (!oldest.is_named).then_some(element);
+                self.in_order = Some(state);
+                (self.used, self.known_used) = (used, used);
+                Ok(Some((oldest.buffer, oldest.written)))
+            }
+            Err(fault) => Err(self.fail(fault)),
+        }
+    }
+
+    /// Reads up to where elements are used.
+    fn observe_used(&mut self) -> Result<u16, DeviceFault> {
         let mut index = self.memory.read_used_index();
         if index == self.used && self.must_rearm() {
             // Elements were taken while interrupts were on, so the event is in the past: without a
@@ -96,56 +166,12 @@ impl<T> SplitQueue<T> {
         }
 
         let claimed = index.wrapping_sub(self.used);
-        let in_flight = self.chains.in_flight();
+        let in_flight = self.in_flight();
         if claimed > in_flight {
             return Err(self.fail(DeviceFault::TooManyUsed { claimed, in_flight }));
         }
         self.barriers.after_observing_used();
-        self.used_seen = index;
-        Ok(claimed > 0)
-    }
-
-    /// Gives the next used buffer to `take`, with the bytes written. `Ok(false)`: there is none.
-    #[inline(always)] // a call would cost as much as what it does
-    fn take_used(&mut self, take: impl FnOnce(T, u32)) -> Result<bool, DeviceFault> {
-        if self.used == self.used_seen && !self.observe_used()? {
-            return Ok(false);
-        }
-        if self.chains.in_order() {
-            return self.take_in_order(take);
-        }
-        match self.chains.reclaim(self.memory.read_used(self.used)) {
-            Ok(reclaimed) => {
-                self.used = self.used.wrapping_add(1);
-                reclaimed.give(take);
-                Ok(true)
-            }
-            Err(fault) => Err(self.fail(fault)),
-        }
-    }
-
-    /// As [`take_used`](Self::take_used), with `IN_ORDER`, when there is a used buffer.
-    ///
-    /// The next element may stand for several (virtio 1.2, 2.7.9).
-    fn take_in_order(&mut self, take: impl FnOnce(T, u32)) -> Result<bool, DeviceFault> {
-        let element = match self.batch {
-            Some(element) => element,
-            None => self.memory.read_used(self.used),
-        };
-        let used = self.used.wrapping_add(1);
-        if used == self.used_seen && !self.chains.is_oldest(element.id) {
-            // The index does not reach the buffer that is named.
-            return Err(self.fail(DeviceFault::OutOfOrder { id: element.id }));
-        }
-        match self.chains.reclaim_in_order(element) {
-            Ok((reclaimed, is_named)) => {
-                self.batch = if is_named { None } else { Some(element) };
-                self.used = used;
-                reclaimed.give(take);
-                Ok(true)
-            }
-            Err(fault) => Err(self.fail(fault)),
-        }
+        Ok(index)
     }
 
     #[inline]
@@ -165,11 +191,11 @@ impl<T> SplitQueue<T> {
         self.barriers.before_rechecking_used();
     }
 
-    /// Latches `fault`: nothing is taken from the used ring any more.
+    /// Latches `fault`: nothing is taken from the used ring any more, and nothing added.
     #[cold]
     fn fail(&mut self, fault: DeviceFault) -> DeviceFault {
-        self.used_seen = self.used;
-        self.batch = None;
+        self.chains.close();
+        self.known_used = self.used;
         self.fault = Some(fault);
         fault
     }
@@ -186,7 +212,7 @@ impl<T> Virtqueue<T> for SplitQueue<T> {
         let head = self.chains.free_head();
         match self.lay_down(segments, writable_from) {
             Ok(chain) => {
-                self.chains.lend(chain, buffer);
+                self.chains.lend(head, chain, buffer);
                 self.memory.write_available(self.available, head);
                 self.available = self.available.wrapping_add(1);
                 Ok(())
@@ -265,8 +291,10 @@ impl<T> Virtqueue<T> for SplitQueue<T> {
         self.chains.free()
     }
 
+    #[inline]
     fn in_flight(&self) -> u16 {
-        self.chains.in_flight()
+        // Every buffer moves the one index when it is lent, and the other when it comes back.
+        self.available.wrapping_sub(self.used)
     }
 
     fn fault(&self) -> Option<DeviceFault> {
@@ -274,11 +302,13 @@ impl<T> Virtqueue<T> for SplitQueue<T> {
     }
 
     fn take_all(&mut self, _proof: &Quiesced) -> impl Iterator<Item = T> {
-        self.chains.take_all()
+        let used = &mut self.used;
+        let count = move |_: &T| *used = used.wrapping_add(1);
+        self.chains.take_all().inspect(count)
     }
 
     fn reset(&mut self) -> Result<(), StillInFlight> {
-        match self.chains.in_flight() {
+        match self.in_flight() {
             0 => {}
             in_flight => return Err(StillInFlight(in_flight)),
         }
@@ -287,8 +317,8 @@ impl<T> Virtqueue<T> for SplitQueue<T> {
         self.available = 0;
         self.published = 0;
         self.used = 0;
-        self.used_seen = 0;
-        self.batch = None;
+        self.known_used = 0;
+        self.in_order = self.in_order.map(|_| InOrder::default());
         self.interrupts = true;
         self.used_event = 0;
         self.fault = None;

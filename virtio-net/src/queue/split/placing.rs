@@ -23,9 +23,6 @@ impl<T> SplitQueue<T> {
         segments: &[Segment],
         writable_from: usize,
     ) -> Result<Chain, Refusal> {
-        if self.fault.is_some() {
-            return Err(Refusal::Faulted);
-        }
         // Most buffers are one segment: every one for receiving, most for sending.
         if let [segment] = segments {
             return self.write_single(segment, writable_from == 0);
@@ -39,10 +36,19 @@ impl<T> SplitQueue<T> {
         segments: &[Segment],
         writable_from: usize,
     ) -> Result<Chain, Refusal> {
+        if self.fault.is_some() {
+            return Err(Refusal::Faulted);
+        }
         match self.room().place(segments.len())? {
             Placement::Chained(_) => self.write_chain(segments, writable_from),
             Placement::Indirect(_) => self.write_indirect(segments, writable_from),
         }
+    }
+
+    /// Why there is no free descriptor.
+    #[cold]
+    fn no_room(&self) -> Refusal {
+        self.fault.map_or(Refusal::Full, |_| Refusal::Faulted)
     }
 
     fn room(&self) -> Room {
@@ -60,7 +66,7 @@ impl<T> SplitQueue<T> {
             return Err(Refusal::EmptySegment);
         }
         if self.chains.free() == 0 {
-            return Err(Refusal::Full);
+            return Err(self.no_room());
         }
         let head = self.chains.free_head();
         let descriptor = Descriptor::split(*segment, flags(writable, false), 0);
