@@ -1,4 +1,5 @@
-//! How netkvm.sys is linked: the linker's switches and the version resource.
+//! How netkvm.sys is linked: the linker's switches and the version resource. And a deliberate fault, if
+//! the mutation suite asks for one.
 //!
 //! Only a build for Windows is a driver; `cargo check` and `cargo test` on other systems get
 //! nothing from here. The version is the `DriverVer` of `inf/netkvm.inf`, so that the image and
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 const INF: &str = "../inf/netkvm.inf";
+const MUTANT: &str = "NETKVM_MUTANT";
 
 /// What makes a DLL a kernel driver. Microsoft Learn, "MSVC linker options", has each switch.
 const LINKER_SWITCHES: [&str; 7] = [
@@ -24,6 +26,10 @@ const LINKER_SWITCHES: [&str; 7] = [
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={INF}");
+    println!("cargo::rerun-if-env-changed={MUTANT}");
+    if let Ok(name) = env::var(MUTANT) {
+        println!("cargo::rustc-cfg=mutant=\"{name}\"");
+    }
     if env::var_os("CARGO_CFG_WINDOWS").is_none() {
         return Ok(());
     }

@@ -39,6 +39,12 @@ impl Tool {
         self
     }
 
+    /// Keeps a variable of this program's from it.
+    pub(crate) fn env_remove(mut self, key: impl AsRef<OsStr>) -> Self {
+        self.command.env_remove(key);
+        self
+    }
+
     /// Lets it say on this program's standard error what it has to say, progress bars too.
     pub(crate) fn show_errors(mut self) -> Self {
         self.command.stderr(Stdio::inherit());

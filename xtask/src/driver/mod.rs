@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
+use crate::lints::KERNEL;
 use crate::tool::Tool;
 use crate::workspace::{self, Workspace};
 
@@ -19,9 +20,7 @@ mod mutants;
 pub(crate) mod test_drivers;
 mod version;
 
-pub(crate) use mutants::{
-    folder as mutants_folder, names as mutant_names, remove_other_mutants, select_mutants,
-};
+pub(crate) use mutants::{folder as mutants_folder, remove_other_mutants, select_mutants};
 
 /// The package of the driver.
 pub(crate) const PACKAGE: &str = "netkvm";
@@ -136,12 +135,17 @@ fn link(workspace: &Workspace, args: &BuildArgs) -> Result<PathBuf> {
     if args.quiet {
         cargo = cargo.arg("--quiet");
     }
+    for package in KERNEL {
+        cargo = cargo.env_remove(mutants::variable(package));
+    }
     if let Some(name) = &args.mutant {
-        flags.extend(["--cfg".into(), format!("mutant=\"{name}\"")]);
+        let package = mutants::find(workspace)?.remove(name);
+        let package = package.with_context(|| format!("no mutant `{name}`"))?;
         folder = mutants_folder(workspace).join(mutants::CARGO_FOLDER);
         // A fault may leave a variable unused. Quick to build matters more than quick to run.
         flags.push("--cap-lints=allow".into());
         cargo = cargo
+            .env(mutants::variable(package), name)
             .env("CARGO_PROFILE_RELEASE_LTO", "off")
             .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
             .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2")

@@ -69,7 +69,7 @@ pub(super) fn run(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
 /// Builds every mutant that the sources name. The scenarios find them by name in the folder, so
 /// those that the sources no longer name are taken out.
 fn build_mutants(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
-    let names = driver::mutant_names(workspace)?;
+    let names = driver::select_mutants(workspace, "all")?;
     driver::remove_other_mutants(workspace, &names)?;
     for name in names {
         let args = BuildArgs {
