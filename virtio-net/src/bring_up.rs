@@ -160,14 +160,14 @@ impl<R: Registers> Negotiated<R> {
         config::read(&self.transport, self.features)
     }
 
-    /// Reads the most descriptors that queue `index` may have: a device that has a number which is
-    /// no power of two gets the next one below. On the legacy interface it is the one possible size.
+    /// Reads the most descriptors that queue `index` may have. For a split queue a number that is no
+    /// power of two is rounded down. On the legacy interface it is the one possible size.
     ///
     /// # Errors
     ///
     /// There is no such queue, or the number is not possible.
     pub fn max_queue_size(&mut self, index: u16) -> Result<QueueSize, QueueSetupError> {
-        self.transport.max_queue_size(index)
+        self.transport.max_queue_size(index, self.features)
     }
 
     /// Chooses how many descriptors queue `index` is to have: at most `wish`, rounded down to what
@@ -181,7 +181,7 @@ impl<R: Registers> Negotiated<R> {
         index: u16,
         wish: u16,
     ) -> Result<QueueSize, QueueSetupError> {
-        self.transport.choose_queue_size(index, wish)
+        self.transport.choose_queue_size(index, wish, self.features)
     }
 
     /// Names the MSI-X vector for configuration changes; `None` for no message.

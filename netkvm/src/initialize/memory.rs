@@ -55,13 +55,10 @@ impl Plan {
         features: Features,
     ) -> Result<Self, NotStarted> {
         let mut size = |queue: u16, wish: u32| {
-            let most = negotiated
-                .max_queue_size(queue)
-                .map_err(device_at(Stage::Queues))?;
-            // A power of two that holds what was asked for, and that the device can do.
-            let wish = u16::try_from(wish.next_power_of_two()).unwrap_or(u16::MAX / 2 + 1);
-            let size = QueueSize::new(wish.min(most.get())).map_err(device_at(Stage::Queues))?;
-            Ok::<_, NotStarted>(size)
+            // Rounded up, as the queue is to hold what was asked for, if the device can do so much.
+            let wish = u16::try_from(wish.next_power_of_two()).unwrap_or(u16::MAX);
+            let size = negotiated.choose_queue_size(queue, wish);
+            size.map_err(device_at(Stage::Queues))
         };
         let receive_size = size(RECEIVE_QUEUE, settings.receive_buffers)?;
         let transmit_size = size(TRANSMIT_QUEUE, settings.transmit_buffers)?;

@@ -203,7 +203,8 @@ fn sizes_are_held_against_what_the_device_has() {
 fn a_size_is_chosen_between_the_wish_and_the_device() {
     let choose = |max, wish| {
         let fake = Fake::with(|state| state.queues[0].max = max);
-        let mut negotiated = negotiated(&fake);
+        let mask = features::DEFAULT.without(Features::NOTIF_CONFIG_DATA);
+        let mut negotiated = negotiated_with(&fake, mask.without(Features::RING_PACKED));
         negotiated.choose_queue_size(0, wish).map(QueueSize::get)
     };
     assert_eq!(choose(256, 1024), Ok(256));
@@ -213,6 +214,20 @@ fn a_size_is_chosen_between_the_wish_and_the_device() {
     assert_eq!(choose(u16::MAX, u16::MAX), Ok(32768));
     let bad = Err(QueueSetupError::BadMaximum(QueueSizeError(1)));
     assert_eq!(choose(1, 16), bad);
+}
+
+#[test]
+fn a_packed_queue_may_have_any_size() {
+    let choose = |max, wish| {
+        let fake = Fake::with(|state| state.queues[0].max = max);
+        let mask = features::DEFAULT.without(Features::NOTIF_CONFIG_DATA);
+        let mut negotiated = negotiated_with(&fake, mask | Features::RING_PACKED);
+        negotiated.choose_queue_size(0, wish).map(QueueSize::get)
+    };
+    assert_eq!(choose(1000, u16::MAX), Ok(1000));
+    assert_eq!(choose(1000, 100), Ok(100));
+    assert_eq!(choose(1, 16), Ok(1));
+    assert_eq!(choose(u16::MAX, u16::MAX), Ok(32768));
 }
 
 #[test]

@@ -80,21 +80,26 @@ impl<R: Registers> PciTransport<R> {
         Some(if count == u16::MAX { 0 } else { count })
     }
 
-    /// Reads the most descriptors that queue `index` may have, rounded down to a power of two.
+    /// Reads the most descriptors that queue `index` may have, rounded down to what is possible in
+    /// the format that `features`, the settled ones, say: a power of two for a split queue.
     ///
     /// On the legacy interface there is no choice, and no rounding.
     ///
     /// # Errors
     ///
     /// There is no such queue, or the number is not possible.
-    pub fn max_queue_size(&mut self, index: u16) -> Result<QueueSize, QueueSetupError> {
-        self.select_queue(index)
+    pub(crate) fn max_queue_size(
+        &mut self,
+        index: u16,
+        features: Features,
+    ) -> Result<QueueSize, QueueSetupError> {
+        self.select_queue(index, features)
     }
 
     /// Selects queue `index` for the registers that are about one queue, and reads its maximum.
     ///
     /// One caller at a time: the selection is a register of the device.
-    fn select_queue(&self, index: u16) -> Result<QueueSize, QueueSetupError> {
+    fn select_queue(&self, index: u16, features: Features) -> Result<QueueSize, QueueSetupError> {
         if self.read_queue_count().is_some_and(|count| index >= count) {
             return Err(QueueSetupError::Absent);
         }
@@ -114,29 +119,31 @@ impl<R: Registers> PciTransport<R> {
             max => max,
         };
         let usable = match self.layout {
-            Layout::Modern(_) => round_down(max),
-            Layout::Legacy(_) => max,
+            Layout::Modern(_) => QueueSize::largest(max, features),
+            Layout::Legacy(_) => QueueSize::new(max),
         };
-        QueueSize::new(usable).map_err(|_| QueueSetupError::BadMaximum(QueueSizeError(max)))
+        usable.map_err(|_| QueueSetupError::BadMaximum(QueueSizeError(max)))
     }
 
     /// Chooses how many descriptors queue `index` is to have: at most `wish`, at most what the
-    /// device has, and at least two; on the legacy interface what the device has.
+    /// device has, and at least what the format needs; on the legacy interface what the device has.
     ///
     /// # Errors
     ///
     /// Those of [`max_queue_size`](Self::max_queue_size).
-    pub fn choose_queue_size(
+    pub(crate) fn choose_queue_size(
         &mut self,
         index: u16,
         wish: u16,
+        features: Features,
     ) -> Result<QueueSize, QueueSetupError> {
-        let max = self.max_queue_size(index)?;
+        let max = self.max_queue_size(index, features)?;
         if matches!(self.layout, Layout::Legacy(_)) {
             return Ok(max);
         }
-        let size = round_down(wish.clamp(2, max.get()));
-        QueueSize::new(size).map_err(QueueSetupError::BadMaximum)
+        // The smallest of a split queue is two, of a packed one perhaps all that the device has.
+        let wish = wish.max(2).min(max.get());
+        QueueSize::largest(wish, features).map_err(QueueSetupError::BadMaximum)
     }
 
     /// Describes a queue to the device and enables it. `features` are the settled ones. One caller
@@ -150,7 +157,7 @@ impl<R: Registers> PciTransport<R> {
         setup: &QueueSetup,
         features: Features,
     ) -> Result<Doorbell, QueueSetupError> {
-        let max = self.select_queue(setup.index)?;
+        let max = self.select_queue(setup.index, features)?;
         match &self.layout {
             Layout::Modern(structures) => self.set_up_modern(structures, setup, features, max),
             Layout::Legacy(_) => self.set_up_legacy(setup, max),
@@ -256,13 +263,5 @@ impl<R: Registers> PciTransport<R> {
         self.registers.write32(at, address as u32);
         let high = (address >> 32) as u32;
         self.registers.write32(at.within(4), high);
-    }
-}
-
-/// The largest power of two in `number`, which is not 0.
-const fn round_down(number: u16) -> u16 {
-    match number.checked_ilog2() {
-        Some(bit) => 1 << bit,
-        None => 0,
     }
 }
