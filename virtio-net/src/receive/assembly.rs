@@ -164,7 +164,7 @@ impl FrameRules {
         } else {
             self.longest
         };
-        len <= longest
+        len <= longest || cfg!(mutant = "take_long_frames")
     }
 }
 
@@ -182,7 +182,8 @@ impl Assembly {
     fn take(mut self, rules: &FrameRules, written: u32, of_frame: u32) -> Progress {
         self.left = self.left.saturating_sub(1);
         self.frame.len = self.frame.len.saturating_add(of_frame);
-        let is_open = written != rules.buffer_len && self.left > 0;
+        let has_room = written != rules.buffer_len && self.left > 0;
+        let is_open = has_room && !cfg!(mutant = "take_scattered_frames");
         if is_open || written == 0 || written > rules.buffer_len {
             self.unsound = self.unsound.or(Some(Unsound::Filling { written }));
         }
