@@ -165,6 +165,24 @@ fn only_what_was_put_together_may_be_long() {
 }
 
 #[test]
+fn without_merging_a_buffer_holds_all_that_was_put_together() {
+    let features = Features::VERSION_1 | Features::GUEST_CSUM | Features::GUEST_TSO6;
+    let rules = rules(1500, features | Features::RING_INDIRECT_DESC);
+    let coalesced = NetHeader {
+        gso_type: 4,
+        ..header(1)
+    };
+    for len in [1515, 65_550, 65_589] {
+        let whole = say(&rules, coalesced, &[12 + len]);
+        assert_eq!(whole, Ok(frame(coalesced, 1, len)));
+    }
+    let unsound = Progress::Unsound(Unsound::TooLong { len: 65_594 });
+    assert_eq!(say(&rules, coalesced, &[12 + 65_594]), Ok(unsound));
+    let unsound = Progress::Unsound(Unsound::TooLong { len: 1519 });
+    assert_eq!(say(&rules, header(1), &[12 + 1519]), Ok(unsound));
+}
+
+#[test]
 fn all_buffers_but_the_last_are_full() {
     let rules = rules(9000, MERGEABLE);
     for (said, written) in [
