@@ -51,6 +51,7 @@ pub mod features;
 pub mod header;
 pub mod offload;
 pub mod queue;
+pub mod receive;
 pub mod registers;
 pub mod rss;
 pub mod transport;

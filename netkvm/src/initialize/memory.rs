@@ -23,6 +23,7 @@ use virtio_net::dma::DmaRegion;
 use virtio_net::features::Features;
 use virtio_net::header::HEADER_LEN;
 use virtio_net::queue::{IndirectTables, QueueAddresses, QueueSize, Ring, RingLayout, Virtqueue};
+use virtio_net::receive::ReceivePlan;
 
 use super::{NotStarted, RECEIVE_QUEUE, Stage, TRANSMIT_QUEUE, device_at};
 use crate::adapter::{Adapter, Addresses, MAX_ADDRESSES};
@@ -35,15 +36,11 @@ use crate::transmit::{self, MAX_SEGMENTS, Slot, Transmit, TransmitQueue};
 
 /// Bytes of one block of shared memory, as blocks of more pages are harder to come by.
 const BLOCK: u32 = 64 * 1024;
-/// A 4-byte VLAN tag may come on top of the longest frame.
-const VLAN_TAG: u32 = 4;
 
 /// The sizes of everything.
 pub(super) struct Plan {
-    receive_size: QueueSize,
+    receive: ReceivePlan,
     transmit_size: QueueSize,
-    receive_buffers: u32,
-    receive_len: u32,
     mtu: u32,
 }
 
@@ -54,32 +51,25 @@ impl Plan {
         config: &NetConfig,
         features: Features,
     ) -> Result<Self, NotStarted> {
-        let mut size = |queue: u16, wish: u32| {
-            // Rounded up, as the queue is to hold what was asked for, if the device can do so much.
-            let wish = u16::try_from(wish.next_power_of_two()).unwrap_or(u16::MAX);
-            let size = negotiated.choose_queue_size(queue, wish);
-            size.map_err(device_at(Stage::Queues))
-        };
-        let receive_size = size(RECEIVE_QUEUE, settings.receive_buffers)?;
-        let transmit_size = size(TRANSMIT_QUEUE, settings.transmit_buffers)?;
         let mtu = config
             .mtu
             .map_or(settings.mtu, |device| settings.mtu.min(u32::from(device)));
-        let whole = mtu
-            .saturating_add(ETHERNET_HEADER + VLAN_TAG)
-            .saturating_add(HEADER_LEN as u32);
-        let mergeable = features.contains(Features::MRG_RXBUF);
-        let receive_len = match whole {
-            0..=2048 => 2048,
-            _ if mergeable => 4096,
-            _ => whole.next_multiple_of(4096),
+        let mut size = |queue: u16, wish: u16| {
+            negotiated
+                .choose_queue_size(queue, wish)
+                .map_err(device_at(Stage::Queues))
         };
-        let receive_buffers = settings.receive_buffers.min(u32::from(receive_size.get()));
+        let wish = ReceivePlan::queue_size(mtu, features, settings.receive_buffers);
+        let receive_size = size(RECEIVE_QUEUE, wish.get())?;
+        // A power of two that holds what was asked for.
+        let wish = settings.transmit_buffers.next_power_of_two();
+        let wish = u16::try_from(wish).unwrap_or(QueueSize::MAX.get());
+        let transmit_size = size(TRANSMIT_QUEUE, wish)?;
+        let receive = ReceivePlan::new(mtu, features, settings.receive_buffers, receive_size)
+            .map_err(device_at(Stage::Queues))?;
         Ok(Self {
-            receive_size,
+            receive,
             transmit_size,
-            receive_buffers,
-            receive_len,
             mtu,
         })
     }
@@ -112,7 +102,7 @@ pub(super) unsafe fn make(
     let mut memory = Vec::new();
     // SAFETY: by contract, for all three.
     let (receive, receive_addresses) =
-        unsafe { make_receive(miniport, features, plan, max_frame, &mut memory)? };
+        unsafe { make_receive(miniport, features, &plan.receive, &mut memory)? };
     // SAFETY: as above.
     let (transmit, transmit_addresses) =
         unsafe { make_transmit(miniport, features, plan, max_frame, &mut memory)? };
@@ -123,7 +113,7 @@ pub(super) unsafe fn make(
         None => made_up_mac(miniport),
     };
     let queues = Queues {
-        receive: (plan.receive_size, receive_addresses),
+        receive: (plan.receive.size(), receive_addresses),
         transmit: (plan.transmit_size, transmit_addresses),
     };
     // Made before the adapter is put together: a literal that fails half-way drops what it has in
@@ -178,30 +168,32 @@ fn made_up_mac(miniport: NDIS_HANDLE) -> [u8; 6] {
 unsafe fn make_receive(
     miniport: NDIS_HANDLE,
     features: Features,
-    plan: &Plan,
-    max_frame: u32,
+    plan: &ReceivePlan,
     rings: &mut Vec<SharedMemory>,
 ) -> Result<(Receive, QueueAddresses), Failed> {
+    let size = plan.size();
     // SAFETY: by contract; the rings outlive the queue: they are dropped after it.
-    let region = unsafe { ring_memory(miniport, plan.receive_size, features, rings)? };
-    let queue =
-        Ring::new(plan.receive_size, features, region, None).map_err(|_| Failed::RESOURCES)?;
+    let region = unsafe { ring_memory(miniport, size, features, rings)? };
+    let tables = match plan.table_len() {
+        // SAFETY: as above.
+        Some(len) => Some(unsafe { indirect_tables(miniport, size, len, rings)? }),
+        None => None,
+    };
+    let queue = Ring::new(size, features, region, tables).map_err(|_| Failed::RESOURCES)?;
     let addresses = queue.addresses();
     // SAFETY: the pool is dropped after its lists: the buffers, which the queue holds.
     let pool = unsafe { NblPool::try_new(miniport)? };
-    // SAFETY: by contract.
-    let (memory, places) = unsafe { carve(miniport, plan.receive_buffers, plan.receive_len)? };
-    let buffers = try_vec(places.len(), |index| {
-        let (block, offset) = *places.get(index).ok_or(Failed::RESOURCES)?;
-        let block = memory.get(block).ok_or(Failed::RESOURCES)?;
-        // SAFETY: `carve` gives out each place once; the blocks go with the buffers.
-        unsafe { Buffer::try_new(miniport, &pool, block, offset, plan.receive_len) }
+    let memory = try_vec(plan.blocks() as usize, |block| {
+        // SAFETY: by contract.
+        unsafe { SharedMemory::allocate(miniport, plan.block_len(block as u32)) }
     })?;
-    let max_frame = max_frame as usize;
+    let buffers = try_vec(plan.buffers().into(), |number| {
+        // SAFETY: the blocks go with the buffers, each of which is made once.
+        unsafe { Buffer::try_new(miniport, &pool, &memory, plan, number as u16) }
+    })?;
     let parts = Parts {
+        plan: *plan,
         queue,
-        features,
-        max_frame,
         pool,
         memory,
         buffers,
@@ -223,11 +215,8 @@ unsafe fn make_transmit(
     // SAFETY: by contract; the rings outlive the queue: they are dropped after it.
     let region = unsafe { ring_memory(miniport, size, features, rings)? };
     let tables = if features.contains(Features::RING_INDIRECT_DESC) {
-        let bytes = IndirectTables::bytes(size, MAX_SEGMENTS as u16);
         // SAFETY: as above.
-        let region = unsafe { shared_region(miniport, bytes, rings)? };
-        let tables = IndirectTables::new(region, size, MAX_SEGMENTS as u16);
-        Some(tables.map_err(|_| Failed::RESOURCES)?)
+        Some(unsafe { indirect_tables(miniport, size, MAX_SEGMENTS as u16, rings)? })
     } else {
         None
     };
@@ -261,6 +250,20 @@ unsafe fn ring_memory(
 ) -> Result<DmaRegion, Failed> {
     // SAFETY: passed on.
     unsafe { shared_region(miniport, RingLayout::new(size, features).bytes(), rings) }
+}
+
+/// # Safety
+///
+/// As for [`ring_memory`].
+unsafe fn indirect_tables(
+    miniport: NDIS_HANDLE,
+    size: QueueSize,
+    per_table: u16,
+    rings: &mut Vec<SharedMemory>,
+) -> Result<IndirectTables, Failed> {
+    // SAFETY: passed on.
+    let region = unsafe { shared_region(miniport, IndirectTables::bytes(size, per_table), rings)? };
+    IndirectTables::new(region, size, per_table).map_err(|_| Failed::RESOURCES)
 }
 
 /// # Safety

@@ -1,102 +1,191 @@
 //! A receive buffer: memory, MDLs and a NET_BUFFER_LIST that stay together.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::ptr::{self, NonNull};
 
 use ndis::Failed;
 use ndis::chain::{Chain, Nbl, Own};
 use ndis::dma::SharedMemory;
-use ndis::memory::try_box;
+use ndis::memory::{try_box, try_vec};
 use ndis::pool::{Mdl, NblPool};
 use ndis_sys as sys;
 use vioprot::pair::Addresses;
 use virtio_net::dma::Segment;
-use virtio_net::header::HEADER_LEN;
+use virtio_net::queue::{Refused, Ring, Virtqueue};
+use virtio_net::receive::{Frame, FrameRules, MAX_PIECES, Place, Progress, ReceivePlan};
 
-/// Memory for one frame, or for a part of one.
-pub(crate) struct Buffer {
+/// Contiguous memory of a buffer: all of it, for most.
+struct Piece {
     va: NonNull<u8>,
     address: u64,
     len: u32,
-    /// Describes the memory behind the virtio header: the first buffer of a frame.
+}
+
+impl Piece {
+    /// The piece at `place`.
+    fn at(memory: &[SharedMemory], place: Place) -> Result<Self, Failed> {
+        let block = memory.get(place.block as usize).ok_or(Failed::RESOURCES)?;
+        let end = place.offset.checked_add(place.len);
+        if end.is_none_or(|end| end > block.len()) {
+            return Err(Failed::RESOURCES);
+        }
+        let va = block.va().as_ptr().wrapping_add(place.offset as usize);
+        Ok(Self {
+            va: NonNull::new(va).ok_or(Failed::RESOURCES)?,
+            address: block.device_address().wrapping_add(place.offset.into()),
+            len: place.len,
+        })
+    }
+
+    /// An MDL for what lies behind the first `skip` bytes.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Mdl::try_new`], of the memory that the piece is cut out of.
+    unsafe fn describe(&self, miniport: sys::NDIS_HANDLE, skip: usize) -> Result<Mdl, Failed> {
+        let va = NonNull::new(self.va.as_ptr().wrapping_add(skip)).ok_or(Failed::RESOURCES)?;
+        let len = self.len.saturating_sub(skip as u32);
+        // SAFETY: by contract.
+        unsafe { Mdl::try_new(miniport, va, len) }
+    }
+
+    fn segment(&self) -> Segment {
+        // SAFETY: the buffer's own bytes; the buffer goes to the queue with the segment.
+        unsafe { Segment::new(self.address, self.len) }
+    }
+
+    /// The first `used` bytes, as far as there are so many.
+    fn bytes(&self, used: u32) -> &[u8] {
+        // SAFETY: the piece is its buffer's, and the device is done with that. A device that writes
+        // on regardless spoils its own frame: who reads it copies first what it decides by.
+        unsafe { core::slice::from_raw_parts(self.va.as_ptr(), used.min(self.len) as usize) }
+    }
+}
+
+/// Memory for one frame, or for a part of one.
+pub(crate) struct Buffer {
+    start: Piece,
+    /// Describes the first piece behind the virtio header: what a frame starts with.
     first: Mdl,
-    /// Describes all of it: the buffers that follow.
-    following: Mdl,
+    /// Describes all of it, in a buffer that may go on with a frame.
+    following: Option<Mdl>,
+    /// Further pieces, for a buffer that holds long frames by itself.
+    rest: Vec<(Piece, Mdl)>,
     list: NonNull<sys::NET_BUFFER_LIST>,
+    /// Bytes of the virtio header.
+    header: usize,
     /// Bytes that the device wrote, header included.
-    pub(super) used: u32,
+    used: u32,
     /// Bytes between the virtio header and the frame, where a tag was taken out.
     skip: u32,
+    /// What is known of the frame that starts here.
+    frame: Option<Frame>,
     /// The frame's next buffer.
-    pub(super) next: Option<Box<Buffer>>,
+    next: Option<Box<Buffer>>,
 }
 
 // SAFETY: a buffer and its list have one owner at a time.
 unsafe impl Send for Buffer {}
 
 impl Buffer {
-    /// Makes a buffer of `len` bytes, `offset` into `memory`.
+    /// Makes buffer `number` of a plan.
     ///
     /// # Safety
     ///
-    /// The bytes lie in `memory` and are this buffer's alone; memory and `pool` outlive it.
+    /// `memory` is nonpaged, has the plan's blocks and is used for its buffers only, each made once;
+    /// `memory` and `pool` outlive the buffer.
     pub(crate) unsafe fn try_new(
         miniport: sys::NDIS_HANDLE,
         pool: &NblPool,
-        memory: &SharedMemory,
-        offset: u32,
-        len: u32,
+        memory: &[SharedMemory],
+        plan: &ReceivePlan,
+        number: u16,
     ) -> Result<Box<Self>, Failed> {
-        let at = |skip: u32| {
-            let va = memory
-                .va()
-                .as_ptr()
-                .wrapping_add(offset as usize)
-                .wrapping_add(skip as usize);
-            NonNull::new(va).ok_or(Failed::RESOURCES)
+        let rules = plan.rules();
+        let header = rules.layout().size();
+        let piece = |at| Piece::at(memory, plan.place(number, at).ok_or(Failed::RESOURCES)?);
+        let start = piece(0)?;
+        // SAFETY: by contract; the MDLs are freed with the buffer.
+        let first = unsafe { start.describe(miniport, header)? };
+        let following = if rules.most_spanned() > 1 {
+            // SAFETY: as above.
+            Some(unsafe { start.describe(miniport, 0)? })
+        } else {
+            None
         };
-        let header = HEADER_LEN as u32;
-        // SAFETY: shared memory is nonpaged; the MDLs are freed with the buffer.
-        let (first, following) = unsafe {
-            let rest = len.saturating_sub(header);
-            (
-                Mdl::try_new(miniport, at(header)?, rest)?,
-                Mdl::try_new(miniport, at(0)?, len)?,
-            )
-        };
+        let others = usize::from(plan.shape().pieces()).saturating_sub(1);
+        let rest = try_vec(others, |index| {
+            let piece = piece((index as u16).saturating_add(1))?;
+            // SAFETY: as above.
+            let mdl = unsafe { piece.describe(miniport, 0)? };
+            Ok::<_, Failed>((piece, mdl))
+        })?;
         // SAFETY: the MDL is freed after the list: `drop` frees that.
         let list = unsafe { pool.allocate_over(&first)? }.into_raw();
-        let address = memory.device_address().wrapping_add(u64::from(offset));
         let buffer = Self {
-            va: at(0)?,
-            address,
-            len,
+            start,
             first,
             following,
+            rest,
             list,
+            header,
             used: 0,
             skip: 0,
+            frame: None,
             next: None,
         };
         Ok(try_box(buffer)?)
     }
 
-    pub(super) fn segment(&self) -> Segment {
-        // SAFETY: the buffer's own bytes; the buffer goes to the queue with the segment.
-        unsafe { Segment::new(self.address, self.len) }
+    /// Lends the buffer to the device.
+    pub(super) fn lend(
+        self: Box<Self>,
+        to: &mut Ring<Box<Self>>,
+    ) -> Result<(), Refused<Box<Self>>> {
+        let readable = usize::from(cfg!(mutant = "post_readable_buffer"));
+        if self.rest.is_empty() {
+            to.add(&[self.start.segment()], readable, self)
+        } else {
+            self.lend_pieces(to)
+        }
     }
 
-    /// The bytes that the device wrote.
-    pub(super) fn bytes(&self) -> &[u8] {
-        // SAFETY: the buffer is ours, `used` is at most its length, and the device is done with
-        // it. A device that writes on regardless spoils its own frame: who reads it copies first
-        // what it decides by.
-        unsafe { core::slice::from_raw_parts(self.va.as_ptr(), self.used.min(self.len) as usize) }
+    #[inline(never)]
+    fn lend_pieces(self: Box<Self>, to: &mut Ring<Box<Self>>) -> Result<(), Refused<Box<Self>>> {
+        let mut segments = [self.start.segment(); MAX_PIECES];
+        let others = segments.iter_mut().skip(1);
+        for (segment, (piece, _)) in others.zip(&self.rest) {
+            *segment = piece.segment();
+        }
+        let count = self.rest.len().saturating_add(1);
+        to.add(segments.get(..count).unwrap_or_default(), 0, self)
+    }
+
+    /// Starts a frame: the device has written `used` bytes. `None`: it broke the protocol.
+    pub(super) fn start(&mut self, rules: &FrameRules, used: u32) -> Option<Progress> {
+        self.fill(used);
+        rules.first(self.start.bytes(used), used).ok()
     }
 
     /// Notes that the device has written `used` bytes.
     pub(super) fn fill(&mut self, used: u32) {
-        (self.used, self.skip) = (used, 0);
+        (self.used, self.skip, self.frame) = (used, 0, None);
+    }
+
+    /// Notes what is known of the frame that starts here; `None`: that it is useless.
+    pub(super) fn set_frame(&mut self, frame: Option<Frame>) {
+        self.frame = frame;
+    }
+
+    /// Where the frame's next buffer goes.
+    pub(super) fn next_mut(&mut self) -> &mut Option<Box<Self>> {
+        &mut self.next
+    }
+
+    /// What is known of the frame that starts here, if it is sound.
+    pub(super) fn frame(&self) -> Option<Frame> {
+        self.frame
     }
 
     /// Takes an IEEE 802.1Q tag out of the frame, and gives its control information.
@@ -107,31 +196,45 @@ impl Buffer {
     pub(super) fn take_tag(&mut self) -> Option<u16> {
         /// The two addresses, which move up.
         const ADDRESSES: usize = 12;
-        const TAG: u32 = 4;
-        let frame = self.bytes().get(HEADER_LEN..)?;
-        let [.., 0x81, 0x00, high, low] = *frame.first_chunk::<{ ADDRESSES + TAG as usize }>()?
-        else {
+        const TAG: usize = virtio_net::receive::VLAN_TAG as usize;
+        let frame = self.start.bytes(self.used).get(self.header..)?;
+        let [.., 0x81, 0x00, high, low] = *frame.first_chunk::<{ ADDRESSES + TAG }>()? else {
             return None;
         };
-        let start = self.va.as_ptr().wrapping_add(HEADER_LEN);
+        let start = self.start.va.as_ptr().wrapping_add(self.header);
         // SAFETY: the sixteen bytes were in range just now; the buffer is ours.
-        unsafe { start.copy_to(start.wrapping_add(TAG as usize), ADDRESSES) };
-        self.skip = TAG;
+        unsafe { start.copy_to(start.wrapping_add(TAG), ADDRESSES) };
+        self.skip = TAG as u32;
         Some(u16::from_be_bytes([high, low]))
+    }
+
+    /// The frame's length in bytes, without the tag that was taken out.
+    pub(super) fn frame_len(&self) -> u32 {
+        let len = self.frame.map_or(0, |frame| frame.len);
+        len.saturating_sub(self.skip)
     }
 
     /// The frame's bytes, piece by piece.
     pub(super) fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        let start = HEADER_LEN.saturating_add(self.skip as usize);
-        let first = self.bytes().get(start..).unwrap_or_default();
-        let rest = core::iter::successors(self.next.as_deref(), |buffer| buffer.next.as_deref());
-        core::iter::once(first).chain(rest.map(Self::bytes))
+        let behind = self.header.saturating_add(self.skip as usize);
+        let start = self.start.bytes(self.used).get(behind..);
+        let others = core::iter::successors(self.next.as_deref(), |buffer| buffer.next.as_deref());
+        let others = others.flat_map(|buffer| {
+            core::iter::once(buffer.start.bytes(buffer.used)).chain(buffer.further_bytes())
+        });
+        core::iter::once(start.unwrap_or_default())
+            .chain(self.further_bytes())
+            .chain(others)
     }
 
-    /// The frame's length.
-    pub(super) fn frame_len(&self) -> usize {
-        self.pieces()
-            .fold(0usize, |sum, piece| sum.saturating_add(piece.len()))
+    /// What the device wrote into the further pieces.
+    fn further_bytes(&self) -> impl Iterator<Item = &[u8]> {
+        let mut left = self.used.saturating_sub(self.start.len);
+        self.rest.iter().map(move |(piece, _)| {
+            let bytes = piece.bytes(left);
+            left = left.saturating_sub(piece.len);
+            bytes
+        })
     }
 
     pub(super) fn addresses(&self) -> Option<Addresses> {
@@ -144,10 +247,8 @@ impl Buffer {
 
     /// Turns a frame into a list to indicate, which owns the buffer from now on.
     pub(super) fn into_list(mut self: Box<Self>, miniport: sys::NDIS_HANDLE) -> Nbl<Own> {
-        let len = u32::try_from(self.frame_len()).unwrap_or(0);
-        let chain = self.link_following();
-        let here = self.used.saturating_sub(HEADER_LEN as u32);
-        self.first.set(here, chain);
+        let len = self.frame_len();
+        self.link_mdls();
         let (list, mdl, skip) = (self.list, self.first.as_ptr(), self.skip);
         // SAFETY: the buffer owns its list, which nobody else has at the moment.
         let mut list = unsafe { Nbl::<Own>::from_raw(list) };
@@ -173,15 +274,34 @@ impl Buffer {
         list
     }
 
-    /// Links the MDLs of the frame's other buffers, last first.
-    fn link_following(&mut self) -> *mut sys::MDL {
-        let Some(next) = self.next.as_mut() else {
-            return ptr::null_mut();
-        };
-        let rest = next.link_following();
-        let used = next.used;
-        next.following.set(used, rest);
-        next.following.as_ptr()
+    /// Links the MDLs of all that the frame lies in, each as long as what was written there.
+    ///
+    /// From the front to the back, and each MDL when the one after it is known.
+    fn link_mdls(&mut self) {
+        let header = u32::try_from(self.header).unwrap_or(0);
+        let len = self.used.min(self.start.len).saturating_sub(header);
+        let mut last = (&mut self.first, len);
+        let mut left = self.used.saturating_sub(self.start.len);
+        let mut pieces = &mut self.rest;
+        let mut next = &mut self.next;
+        loop {
+            for (piece, mdl) in pieces {
+                if left == 0 {
+                    break;
+                }
+                last.0.set(last.1, mdl.as_ptr());
+                last = (mdl, left.min(piece.len));
+                left = left.saturating_sub(piece.len);
+            }
+            let Some(buffer) = next else { break };
+            if let Some(mdl) = &mut buffer.following {
+                last.0.set(last.1, mdl.as_ptr());
+                last = (mdl, buffer.used.min(buffer.start.len));
+            }
+            left = buffer.used.saturating_sub(buffer.start.len);
+            (pieces, next) = (&mut buffer.rest, &mut buffer.next);
+        }
+        last.0.set(last.1, ptr::null_mut());
     }
 
     /// Takes the buffer back out of a list that was indicated and has come back.
@@ -201,6 +321,11 @@ impl Drop for Buffer {
         self.first.set(all, ptr::null_mut());
         // SAFETY: the list came from the pool, and is with its buffer: in nobody else's hands.
         unsafe { sys::NdisFreeNetBufferList(self.list.as_ptr()) };
+        // One after the other: dropped as a whole, a long chain would recurse once per buffer.
+        let mut rest = self.next.take();
+        while let Some(mut buffer) = rest {
+            rest = buffer.next.take();
+        }
     }
 }
 
@@ -236,12 +361,5 @@ impl Returning {
                 self.push(buffer);
             }
         }
-    }
-}
-
-impl Drop for Returning {
-    /// One after the other: a long list dropped as a whole would recurse once per buffer.
-    fn drop(&mut self) {
-        while self.pop().is_some() {}
     }
 }

@@ -4,8 +4,10 @@
 //! always in one place: with the device (moved into the virtqueue), with the protocols above (its
 //! list indicated; the list's MiniportReserved field owns the buffer), or on its way between.
 //!
+//! How large buffers are, how many, and what frames can be is worked out by [`virtio_net::receive`].
 //! With mergeable buffers a frame may fill several: the others hang on the first, and their MDLs on
-//! its MDL chain, until the list is returned.
+//! its MDL chain, until the list is returned. Without, a buffer that is longer than a page is a chain
+//! of pages, each with its MDL.
 
 mod buffer;
 
@@ -20,9 +22,8 @@ use ndis::turns::Turns;
 use ndis_sys as sys;
 use vioprot::copies::{Digest, Path};
 use virtio_net::dma::Quiesced;
-use virtio_net::features::Features;
-use virtio_net::header::NetHeader;
 use virtio_net::queue::{Ring, Virtqueue};
+use virtio_net::receive::{FrameRules, Progress, ReceivePlan, Refill};
 
 use crate::adapter::{Adapter, Broken};
 pub(crate) use buffer::Buffer;
@@ -30,15 +31,36 @@ use buffer::Returning;
 
 /// Frames taken from the queue under one lock.
 const BATCH: usize = 32;
-/// Most buffers of one frame: 17 pages of 4 KiB hold the largest frame there is.
-const MAX_BUFFERS: u16 = 17;
-/// The shortest frame that has a header.
-const MIN_FRAME: usize = 14;
 
 struct State {
     queue: Ring<Box<Buffer>>,
+    refill: Refill,
     /// The device can't be used any more: buffers that come back are dropped.
     dead: bool,
+}
+
+impl State {
+    /// Lends a buffer to the device, which is not shown it yet; gives it back if that can't be.
+    fn lend(&mut self, buffer: Box<Buffer>) -> Result<(), Box<Buffer>> {
+        if self.dead {
+            return Err(buffer);
+        }
+        buffer
+            .lend(&mut self.queue)
+            .map_err(|refused| refused.buffer)?;
+        self.refill.added();
+        Ok(())
+    }
+
+    /// Shows the device what it was lent, if it is time to. True: its doorbell is to be rung.
+    fn show_if_due(&mut self) -> bool {
+        !self.dead && self.refill.is_due(self.queue.in_flight()) && self.show()
+    }
+
+    fn show(&mut self) -> bool {
+        self.refill.published();
+        self.queue.publish().is_needed()
+    }
 }
 
 /// The receive queue of an adapter.
@@ -46,12 +68,11 @@ pub(crate) struct Receive {
     state: SpinLock<State>,
     /// One CPU at a time takes frames out: two would indicate them out of order.
     turns: Turns,
-    features: Features,
-    max_frame: usize,
+    rules: FrameRules,
     /// How many buffers it has.
     pub(crate) buffers: u32,
     /// With fewer buffers at the device than this, lists are only shown.
-    low: usize,
+    low: u16,
     pub(crate) pool: NblPool,
     /// What the buffers are cut out of.
     _memory: Vec<SharedMemory>,
@@ -59,10 +80,8 @@ pub(crate) struct Receive {
 
 /// What [`Receive::new`] is made of.
 pub(crate) struct Parts {
+    pub(crate) plan: ReceivePlan,
     pub(crate) queue: Ring<Box<Buffer>>,
-    pub(crate) features: Features,
-    /// Bytes, without FCS.
-    pub(crate) max_frame: usize,
     pub(crate) pool: NblPool,
     pub(crate) memory: Vec<SharedMemory>,
     #[expect(
@@ -76,27 +95,27 @@ impl Receive {
     /// A queue with all its buffers at the device, which has not been told yet.
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts {
-            mut queue,
-            features,
-            max_frame,
+            plan,
+            queue,
             pool,
             memory,
             buffers,
         } = parts;
-        let count = u32::try_from(buffers.len()).unwrap_or(u32::MAX);
-        let low = buffers.len() / 8;
+        let mut state = State {
+            queue,
+            refill: plan.refill(),
+            dead: false,
+        };
         for buffer in buffers {
-            // A queue with no place left leaves the rest unused.
-            let readable = usize::from(cfg!(mutant = "post_readable_buffer"));
-            let _ = queue.add(&[buffer.segment()], readable, buffer);
+            // The plan has no more buffers than the queue has places.
+            let _ = state.lend(buffer);
         }
         Self {
-            state: SpinLock::new(State { queue, dead: false }),
+            state: SpinLock::new(state),
             turns: Turns::new(),
-            features,
-            max_frame,
-            buffers: count,
-            low,
+            rules: plan.rules(),
+            buffers: plan.buffers().into(),
+            low: plan.low(),
             pool,
             _memory: memory,
         }
@@ -105,7 +124,7 @@ impl Receive {
     /// Tells the device of the first buffers; true: its doorbell is to be rung.
     pub(crate) fn open(&self) -> bool {
         // SAFETY: at PASSIVE_LEVEL, with no lock held.
-        unsafe { self.state.lock() }.queue.publish().is_needed()
+        unsafe { self.state.lock() }.show()
     }
 
     /// Delivers up to `budget` frames. True: there are more.
@@ -122,23 +141,28 @@ impl Receive {
             }
             let mut frames = [const { None }; BATCH];
             let want = (*left as usize).min(BATCH);
-            let (count, posted, fault, more) = {
+            let (count, posted, fault, ring, more) = {
                 // SAFETY: none of our callers holds this queue's lock.
                 let mut state = unsafe { self.state.lock_at(at) };
                 let (count, fault) = self.collect(&mut state, &mut frames, want);
+                // Buffers may wait since the device had enough of them, as it seemed.
+                let ring = !fault && state.show_if_due();
                 let more = !fault
                     && if count < want {
                         state.queue.enable_interrupts()
                     } else {
                         true
                     };
-                (count, state.queue.in_flight(), fault, more)
+                (count, state.queue.in_flight(), fault, ring, more)
             };
+            if ring {
+                adapter.ring_receive();
+            }
             if fault {
                 adapter.device_broke(Broken::ReceiveRing);
             }
             *left = left.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
-            self.deliver(adapter, &mut frames, usize::from(posted) < self.low, at);
+            self.deliver(adapter, &mut frames, posted < self.low, at);
             if !more {
                 return false;
             }
@@ -166,34 +190,27 @@ impl Receive {
         (count, false)
     }
 
+    /// Takes one frame out of the queue, sound or not, with all buffers that it lies in.
     fn collect_one(&self, state: &mut State) -> Result<Option<Box<Buffer>>, ()> {
         let Some((mut head, used)) = state.queue.pop_used().map_err(|_| ())? else {
             return Ok(None);
         };
-        head.fill(used);
-        let header = NetHeader::parse(head.bytes());
-        let Some(header) = header else {
-            return Ok(Some(head));
+        let mut progress = head.start(&self.rules, used).ok_or(())?;
+        let mut end = head.next_mut();
+        let frame = loop {
+            match progress {
+                Progress::More(assembly) => {
+                    // A device makes all buffers of a frame used at once.
+                    let (mut buffer, used) = state.queue.pop_used().map_err(|_| ())?.ok_or(())?;
+                    buffer.fill(used);
+                    progress = assembly.follow(&self.rules, used);
+                    end = end.insert(buffer).next_mut();
+                }
+                Progress::Whole(frame) => break Some(frame),
+                Progress::Unsound(_) => break None,
+            }
         };
-        let buffers = header
-            .buffer_count(self.features, MAX_BUFFERS)
-            .map_err(|_| ())?;
-        let mut rest = None;
-        let mut others = [const { None::<Box<Buffer>> }; MAX_BUFFERS as usize];
-        for place in others
-            .iter_mut()
-            .take(usize::from(buffers).saturating_sub(1))
-        {
-            // A device makes all buffers of a frame used at once (virtio 1.2, 5.1.6.4).
-            let (mut buffer, used) = state.queue.pop_used().map_err(|_| ())?.ok_or(())?;
-            buffer.fill(used);
-            *place = Some(buffer);
-        }
-        for mut buffer in others.into_iter().flatten().rev() {
-            buffer.next = rest.take();
-            rest = Some(buffer);
-        }
-        head.next = rest;
+        head.set_frame(frame);
         Ok(Some(head))
     }
 
@@ -239,17 +256,15 @@ impl Receive {
 
     /// Whether a frame is sound, wanted, and not one that the VF brings too.
     fn counts(&self, adapter: &Adapter, frame: &mut Buffer) -> bool {
+        let sound = frame.frame().zip(frame.addresses());
         // A tag without a VLAN says the priority only; the adapter is in no VLAN.
         let vlan = frame.take_tag().map_or(0, |tag| tag & 0xfff);
         let len = frame.frame_len();
-        let Some(addresses) = frame.addresses() else {
+        let sound = sound.filter(|(known, _)| self.rules.admits(len, &known.header));
+        let Some((_, addresses)) = sound else {
             adapter.statistics().count(|at| at.received.error());
             return false;
         };
-        if !(MIN_FRAME..=self.max_frame).contains(&len) {
-            adapter.statistics().count(|at| at.received.error());
-            return false;
-        }
         vlan == 0
             && adapter.wants(addresses.destination)
             && adapter.pair().accept(Path::Virtio, addresses, || {
@@ -287,13 +302,11 @@ impl Receive {
             // SAFETY: none of our callers holds this queue's lock.
             let mut state = unsafe { self.state.lock_at(at) };
             while let Some(buffer) = back.pop() {
-                if state.dead {
+                if let Err(buffer) = state.lend(buffer) {
                     dropped.push(buffer);
-                } else if let Err(refused) = state.queue.add(&[buffer.segment()], 0, buffer) {
-                    dropped.push(refused.buffer);
                 }
             }
-            !state.dead && state.queue.publish().is_needed()
+            state.show_if_due()
         };
         if ring {
             adapter.ring_receive();

@@ -2,8 +2,8 @@
 
 use core::sync::atomic::{Ordering, compiler_fence};
 
-use super::packed::{PackedLayout, PackedQueue};
-use super::split::{SplitLayout, SplitQueue};
+use super::packed::{self, PackedLayout, PackedQueue};
+use super::split::{self, SplitLayout, SplitQueue};
 use super::{
     DeviceFault, IndirectTables, Notify, QueueAddresses, QueueError, QueueSize, Refused,
     StillInFlight, Virtqueue,
@@ -42,6 +42,41 @@ impl RingLayout {
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.bytes
+    }
+}
+
+impl QueueSize {
+    /// How many buffers of `segments` segments each a queue of this size holds, whatever came before.
+    ///
+    /// With `RING_INDIRECT_DESC` it has tables of as many descriptors.
+    #[must_use]
+    pub const fn buffers(self, features: Features, segments: u16) -> u16 {
+        let size = self.get();
+        let table_pays_from = if features.contains(Features::RING_PACKED) {
+            packed::INDIRECT_PAYS_FROM
+        } else {
+            split::INDIRECT_PAYS_FROM
+        };
+        let has_tables = features.contains(Features::RING_INDIRECT_DESC);
+        let chained = match size.checked_div(segments) {
+            None | Some(0) => return 0,
+            Some(chained) => chained,
+        };
+        if segments == 1 || (has_tables && segments >= table_pays_from) {
+            return size;
+        }
+        if !has_tables {
+            return chained;
+        }
+        // While half of the descriptors are free, buffers take those; the last one of them may begin
+        // in one half and end in the other.
+        let in_half = match (size / 2).checked_div(segments) {
+            Some(buffers) => buffers.saturating_add(1),
+            None => 0,
+        };
+        let lost = in_half.saturating_mul(segments.saturating_sub(1));
+        let left = size.saturating_sub(lost);
+        if left > chained { left } else { chained }
     }
 }
 

@@ -19,30 +19,34 @@ type OfByte = [[u32; 16]; 2];
 #[derive(Clone, Debug)]
 pub struct Toeplitz {
     /// By the place of a byte in the input.
-    table: Box<[OfByte; MAX_INPUT_LEN]>,
+    table: Box<[OfByte]>,
 }
 
 impl Toeplitz {
     /// The table of `key`. Allocates, and takes some microseconds.
     #[must_use]
     pub fn new(key: &[u8; KEY_LEN]) -> Self {
-        let mut table = Box::new([[[0; 16]; 2]; MAX_INPUT_LEN]);
-        for (place, of_byte) in table.iter_mut().enumerate() {
+        // One by one: as a whole it would be too much for a kernel's stack.
+        let table = (0..MAX_INPUT_LEN).map(|place| {
             // The 40 bits of the key that the bits of this byte see.
             let window = key.iter().skip(place).take(5);
             let window = window.fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
-            let [upper, lower] = of_byte;
+            let mut of_byte = [[0; 16]; 2];
+            let [upper, lower] = &mut of_byte;
             fill(upper, window >> 4);
             fill(lower, window);
+            of_byte
+        });
+        Self {
+            table: table.collect(),
         }
-        Self { table }
     }
 
     /// Starts a hash.
     #[inline]
     pub(super) fn start(&self) -> Input<'_> {
         Input {
-            rest: self.table.as_slice(),
+            rest: &self.table,
             value: 0,
         }
     }

@@ -44,6 +44,10 @@ mod packed_random;
 mod packed_threads;
 mod queue_registers;
 mod queue_reset;
+mod receive_assembly;
+mod receive_plan;
+#[cfg(not(miri))]
+mod receive_random;
 mod rss;
 mod split_queue;
 #[cfg(not(miri))]

@@ -22,6 +22,9 @@ pub enum Fault {
     NumBuffersZero,
     /// The next received frame claims to lie in far more buffers than there are.
     NumBuffersHuge,
+    /// The next received frame leaves most of its first buffer free, and goes on in the next one.
+    /// Takes mergeable buffers.
+    FrameScattered,
     /// The next control command is answered with an error and not executed.
     ControlRefused,
     /// The next control command is executed, and its answer is neither yes nor no.

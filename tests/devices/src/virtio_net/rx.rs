@@ -16,6 +16,10 @@ const NUM_BUFFERS: usize = 10;
 /// What a huge `num_buffers` is.
 const HUGE: u16 = 0xFFF0;
 
+/// Bytes of a frame that is scattered which are in its first buffer: an Ethernet header, and a part
+/// of what comes next.
+const SCATTERED: usize = 20;
+
 enum Placed {
     Yes,
     NoBuffers,
@@ -118,7 +122,12 @@ impl Core {
         let mergeable = self.features & feature::MRG_RXBUF != 0;
         let mut chains = Vec::with_capacity(1);
         let mut room = 0;
-        while room < needed {
+        let least = if mergeable && self.faults.has(Fault::FrameScattered) {
+            2
+        } else {
+            1
+        };
+        while room < needed || chains.len() < least {
             if chains.len() == 1 && !mergeable {
                 self.ring(index).unpop(chains);
                 return Ok(Placed::TooLarge);
@@ -148,9 +157,15 @@ impl Core {
         let mut source = Source {
             parts: [&header[..self.header_len()], frame],
         };
-        for chain in chains {
+        let scattered = chains.len() > 1 && self.take_fault(Fault::FrameScattered);
+        for (number, chain) in chains.into_iter().enumerate() {
             self.check_header(index, &chain);
-            let written = source.fill(memory, &chain)?;
+            let most = if scattered && number == 0 {
+                self.header_len() + SCATTERED
+            } else {
+                usize::MAX
+            };
+            let written = source.fill(memory, &chain, most)?;
             self.complete(memory, index, chain, written as u32)?;
         }
         self.flush_by_chance(memory, index)?;
@@ -181,13 +196,14 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Writes as much into `chain` as fits and returns how much that was.
-    fn fill(&mut self, memory: &DmaMemory, chain: &Chain) -> Result<usize, String> {
+    /// Writes as much into `chain` as fits, `most` bytes at most, and returns how much that was.
+    fn fill(&mut self, memory: &DmaMemory, chain: &Chain, most: usize) -> Result<usize, String> {
         let mut written = 0;
         for segment in &chain.segments {
             let mut offset = 0;
             for part in &mut self.parts {
-                let len = part.len().min(segment.len - offset);
+                let room = (segment.len - offset).min(most - written - offset);
+                let len = part.len().min(room);
                 let (now, later) = part.split_at(len);
                 memory
                     .write_slice(

@@ -33,6 +33,13 @@ pub struct PortIo {
     mtu: usize,
 }
 
+impl PortIo {
+    /// Changes the MTU; [`Stack::renew`] follows.
+    pub fn set_mtu(&mut self, mtu: usize) {
+        self.mtu = mtu;
+    }
+}
+
 impl FrameIo for PortIo {
     fn receive(&mut self) -> Option<Frame> {
         self.inbox.pop_front()

@@ -71,6 +71,17 @@ pub struct StreamId(usize);
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct PingId(usize);
 
+fn interface<D: FrameIo>(config: &StackConfig, phy: &mut Phy<D>, now_ns: u64) -> Interface {
+    let mut settings = Config::new(EthernetAddress(config.mac).into());
+    settings.random_seed = config.seed;
+    let mut interface = Interface::new(settings, phy, instant(now_ns));
+    interface.update_ip_addrs(|addresses| {
+        let address = IpCidr::new(config.address.into(), config.prefix_len);
+        addresses.push(address).expect("room for one address");
+    });
+    interface
+}
+
 /// A TCP/IP host above `D`.
 pub struct Stack<D: FrameIo> {
     config: StackConfig,
@@ -87,13 +98,7 @@ impl<D: FrameIo> Stack<D> {
     /// A host at time `now_ns`.
     pub fn new(io: D, config: StackConfig, now_ns: u64) -> Self {
         let mut phy = Phy::new(io);
-        let mut settings = Config::new(EthernetAddress(config.mac).into());
-        settings.random_seed = config.seed;
-        let mut interface = Interface::new(settings, &mut phy, instant(now_ns));
-        interface.update_ip_addrs(|addresses| {
-            let address = IpCidr::new(config.address.into(), config.prefix_len);
-            addresses.push(address).expect("room for one address");
-        });
+        let interface = interface(&config, &mut phy, now_ns);
         Self {
             // Ports differ between seeds, so that a run after a crash does not meet its own past.
             next_port: FIRST_PORT + (config.seed % 8192) as u16,
@@ -105,6 +110,12 @@ impl<D: FrameIo> Stack<D> {
             pingers: Vec::new(),
             scratch: vec![0; config.tcp_buffer],
         }
+    }
+
+    /// Takes note that the MTU of `D` has changed. Before there is any traffic: it forgets whom it
+    /// knows.
+    pub fn renew(&mut self, now_ns: u64) {
+        self.interface = interface(&self.config, &mut self.phy, now_ns);
     }
 
     /// What moves the frames.

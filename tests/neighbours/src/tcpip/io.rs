@@ -22,6 +22,11 @@ impl AdapterIo {
             room: 0,
         }
     }
+
+    /// Changes the MTU; [`Stack::renew`](devices::wire::Stack::renew) follows.
+    pub fn set_mtu(&mut self, mtu: usize) {
+        self.mtu = mtu;
+    }
 }
 
 impl FrameIo for AdapterIo {

@@ -13,6 +13,7 @@ mod line;
 mod loading;
 mod oids;
 mod power;
+mod receive;
 mod standby;
 mod steps;
 mod system;
@@ -127,6 +128,11 @@ const CASES: &[Case] = &[
     world("adapter_vanishes", Often, faults::adapter_vanishes),
     world("vf_vanishes", Sometimes, faults::vf_vanishes),
     world("interrupts_disturbed", Sometimes, faults::interrupts_disturbed),
+    world("single_buffers", Sometimes, receive::single_buffers),
+    world("jumbo_mergeable", Sometimes, receive::jumbo_mergeable),
+    world("jumbo_single", Sometimes, receive::jumbo_single),
+    world("frames_too_long", Sometimes, receive::frames_too_long),
+    world("device_scatters", Sometimes, receive::device_scatters),
     bare("truncated_image", Often, loading::truncated_image),
 ];
 

@@ -118,19 +118,7 @@ pub(super) fn expect_statistics(world: &World) -> Result<()> {
         let failed: u64 = counters.frames_failed.values().sum();
         counters.frames_sent == counters.frames_completed + failed
     })?;
-    let mut buffer = [0u8; size_of::<NDIS_STATISTICS_INFO>()];
-    let length = world
-        .tcpip
-        .query(OID_GEN_STATISTICS, &mut buffer)
-        .map_err(|status| anyhow!("OID_GEN_STATISTICS: {status:#010x}"))?;
-    ensure!(length == buffer.len(), "{length} bytes of statistics");
-    // SAFETY: the record has numbers only, and the buffer is as long as it.
-    let counted = unsafe {
-        buffer
-            .as_ptr()
-            .cast::<NDIS_STATISTICS_INFO>()
-            .read_unaligned()
-    };
+    let counted = statistics(world)?;
     let sent =
         counted.ifHCOutUcastPkts + counted.ifHCOutMulticastPkts + counted.ifHCOutBroadcastPkts;
     let completed = world.tcpip.counters().frames_completed;
@@ -139,6 +127,23 @@ pub(super) fn expect_statistics(world: &World) -> Result<()> {
         "the statistics count {sent} frames, TCP/IP sent {completed}"
     );
     Ok(())
+}
+
+/// The adapter's statistics.
+pub(super) fn statistics(world: &World) -> Result<NDIS_STATISTICS_INFO> {
+    let mut buffer = [0u8; size_of::<NDIS_STATISTICS_INFO>()];
+    let length = world
+        .tcpip
+        .query(OID_GEN_STATISTICS, &mut buffer)
+        .map_err(|status| anyhow!("OID_GEN_STATISTICS: {status:#010x}"))?;
+    ensure!(length == buffer.len(), "{length} bytes of statistics");
+    // SAFETY: the record has numbers only, and the buffer is as long as it.
+    Ok(unsafe {
+        buffer
+            .as_ptr()
+            .cast::<NDIS_STATISTICS_INFO>()
+            .read_unaligned()
+    })
 }
 
 /// How many entries with this reason the driver has written.

@@ -23,6 +23,10 @@ pub struct AdapterOptions {
     pub settings: Vec<(String, Value)>,
     /// Features that the device offers in any case.
     pub offers: u128,
+    /// Features that it does not offer in any case.
+    pub lacks: u128,
+    /// The MTU that it states; `None`: 1500.
+    pub mtu: Option<u16>,
 }
 
 impl AdapterOptions {
@@ -116,7 +120,10 @@ impl World {
     ///
     /// The INF does not know the device.
     pub fn add_adapter(&mut self, options: &AdapterOptions) -> Result<()> {
-        let config = rings_by_seed(VirtioNetConfig::new(GUEST_MAC)).with(options.offers);
+        let mut config = rings_by_seed(VirtioNetConfig::new(GUEST_MAC))
+            .with(options.offers)
+            .without(options.lacks);
+        config.mtu = options.mtu.unwrap_or(config.mtu);
         let config = if options.standby {
             config.with(feature::STANDBY)
         } else {

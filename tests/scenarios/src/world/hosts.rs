@@ -6,7 +6,7 @@ use devices::wire::{Clock, Peer, PortConfig, StackConfig, Switch};
 use neighbours::ledgers::Ledgers;
 use neighbours::tcpip::{TcpIp, TcpIpConfig};
 
-use super::{GUEST_ADDRESS, GUEST_MAC, PEER_ADDRESS, PEER_MAC, latency_ns};
+use super::{GUEST_ADDRESS, GUEST_MAC, PEER_ADDRESS, PEER_MAC, World, latency_ns};
 
 pub(super) fn tcpip(seed: u64, ledgers: &Arc<Ledgers>) -> Arc<TcpIp> {
     let config = TcpIpConfig {
@@ -33,4 +33,22 @@ pub(super) fn peer(
     let peer = Peer::new(clock, switch, "peer", port, config);
     peer.with(|stack, _| stack.set_tap(Some(ledgers.peer_tap())));
     Arc::new(peer)
+}
+
+impl World {
+    /// Gives the guest's TCP/IP another MTU. Before any traffic.
+    pub fn set_guest_mtu(&self, mtu: usize) {
+        self.tcpip.with(|stack, now| {
+            stack.io_mut().set_mtu(mtu);
+            stack.renew(now);
+        });
+    }
+
+    /// Gives the peer another MTU. Before any traffic.
+    pub fn set_peer_mtu(&self, mtu: usize) {
+        self.peer.with(|stack, now| {
+            stack.io_mut().set_mtu(mtu);
+            stack.renew(now);
+        });
+    }
 }

@@ -192,6 +192,17 @@ impl World {
         Ok(report)
     }
 
+    /// Waits until the peer has sent so many of its pings.
+    ///
+    /// # Errors
+    ///
+    /// It has not within a second.
+    pub fn wait_for_pings_sent(&self, ping: PingId, sent: u64) -> Result<()> {
+        self.poll_for("the peer's pings", SECOND_NS, || {
+            self.peer.inspect(|stack| stack.ping(ping)).sent >= sent
+        })
+    }
+
     /// Waits until no frame is under way, but not for ever: some may be lost.
     pub fn drain(&self) {
         let ledgers = Arc::clone(&self.ledgers);

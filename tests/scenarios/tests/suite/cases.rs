@@ -92,6 +92,11 @@ cases! {
     adapter_vanishes
     vf_vanishes
     interrupts_disturbed
+    single_buffers
+    jumbo_mergeable
+    jumbo_single
+    frames_too_long
+    device_scatters
     truncated_image
 }
 

@@ -81,6 +81,8 @@ const ROWS: &[Row] = &[
     row("return_as_if_at_dispatch", "vf_first", Always, Rules(&[82])),
     row("skip_deregister_miniport", "boot", Always, Rules(&[14])),
     row("skip_source_handle_restore", "vf_first", Always, Rules(&[99])),
+    row("take_long_frames", "frames_too_long", Always, Rules(&[131])),
+    row("take_scattered_frames", "device_scatters", Always, Rules(&[131])),
 ];
 
 const ALWAYS_SEEDS: std::ops::RangeInclusive<u64> = 1..=2;

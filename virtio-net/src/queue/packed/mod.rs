@@ -22,6 +22,7 @@ mod position;
 
 pub use self::layout::PackedLayout;
 use self::memory::{Event, RingMemory, UsedDescriptor};
+pub(super) use self::placing::INDIRECT_PAYS_FROM;
 use self::position::Position;
 use super::chains::Chains;
 use super::event::crosses_packed_event;

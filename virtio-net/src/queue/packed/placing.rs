@@ -15,7 +15,7 @@ use crate::dma::Segment;
 
 /// From this many segments on an indirect table is used even when descriptors abound: up to four
 /// descriptors are a cache line of the ring, which the device reads anyway.
-const INDIRECT_PAYS_FROM: u16 = 5;
+pub(in crate::queue) const INDIRECT_PAYS_FROM: u16 = 5;
 
 impl<T> PackedQueue<T> {
     /// Writes `segments`, by whichever way suits them, into free descriptors.

@@ -11,6 +11,7 @@ mod placing;
 
 pub use self::layout::SplitLayout;
 use self::memory::RingMemory;
+pub(super) use self::placing::INDIRECT_PAYS_FROM;
 use super::chains::{Chains, UsedElement};
 use super::event::crosses_event;
 use super::memory::fitting;

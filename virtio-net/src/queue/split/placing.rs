@@ -11,7 +11,7 @@ use crate::dma::Segment;
 
 /// From this many segments on an indirect table is used even when descriptors abound: with fewer
 /// it costs the device more (a second place to read) than the descriptors are worth.
-const INDIRECT_PAYS_FROM: u16 = 3;
+pub(in crate::queue) const INDIRECT_PAYS_FROM: u16 = 3;
 
 impl<T> SplitQueue<T> {
     /// Writes `segments`, by whichever way suits them, into free descriptors.

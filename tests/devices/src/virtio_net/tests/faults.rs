@@ -114,6 +114,15 @@ fn num_buffers_may_be_zero_or_huge_for_one_frame() {
 }
 
 #[test]
+fn one_frame_may_be_scattered() {
+    let mut driver = running();
+    driver.control.inject(Fault::FrameScattered);
+
+    assert_eq!(num_buffers(&mut driver), 2);
+    assert_eq!(num_buffers(&mut driver), 1);
+}
+
+#[test]
 fn features_are_refused_until_the_fault_is_lifted() {
     let mut driver = Driver::new(VirtioNetConfig::new(MAC));
     driver.control.inject(Fault::FeaturesRefused);
