@@ -47,6 +47,8 @@ pub(super) struct Chains<T, const LINKED: bool> {
     in_order: bool,
     /// The head of the chain that was lent first of those in flight, if they come back in order.
     oldest: u16,
+    /// Whether a length that is too long counts as the longest possible, and is no fault.
+    clamps: bool,
 }
 
 /// What is taken for one buffer, from the front of the free list on.
@@ -108,7 +110,13 @@ impl<T, const LINKED: bool> Chains<T, LINKED> {
             in_flight: 0,
             in_order,
             oldest: 0,
+            clamps: false,
         })
+    }
+
+    /// Takes lengths that are too long for the longest possible, from now on.
+    pub(super) const fn clamp_lengths(&mut self) {
+        self.clamps = true;
     }
 
     /// Free descriptors.
@@ -175,7 +183,7 @@ impl<T, const LINKED: bool> Chains<T, LINKED> {
         let Some(slot) = self.slots.get(used.id as usize) else {
             return Err(unknown);
         };
-        let written = slot.written(used)?;
+        let written = slot.written(used, self.clamps)?;
         let count = slot.count;
         let free_head = self.free_head;
         let has_links = LINKED && count != 1;
@@ -214,7 +222,7 @@ impl<T, const LINKED: bool> Chains<T, LINKED> {
         let Some(mut slot) = self.slots.get(used.id as usize) else {
             return Err(unknown);
         };
-        let mut written = slot.written(used)?;
+        let mut written = slot.written(used, self.clamps)?;
         let is_named = self.is_oldest(used.id);
         let oldest = self.oldest;
         if !is_named {
@@ -294,24 +302,27 @@ impl<T> Slot<T> {
     /// The bytes that count as written, if the chain that starts here is in flight, and the device
     /// can have written so many.
     #[inline(always)]
-    fn written(&self, used: UsedElement) -> Result<u32, DeviceFault> {
+    fn written(&self, used: UsedElement, clamps: bool) -> Result<u32, DeviceFault> {
         if self.buffer.is_none() {
             cold_path();
             return Err(DeviceFault::UnknownBuffer { id: used.id });
         }
         if used.written > self.writable {
-            return self.too_much(used);
+            return self.too_much(used, clamps);
         }
         Ok(used.written)
     }
 
     /// What counts if the device says that it wrote more than it can.
     #[cold]
-    fn too_much(&self, used: UsedElement) -> Result<u32, DeviceFault> {
+    fn too_much(&self, used: UsedElement, clamps: bool) -> Result<u32, DeviceFault> {
         // Into a chain that the device only reads it wrote nothing, whatever it says: existing
         // devices leave arbitrary values there, and nobody uses them.
         if self.writable == 0 || !used.is_length {
             return Ok(0);
+        }
+        if clamps {
+            return Ok(self.writable);
         }
         Err(DeviceFault::WroteTooMuch {
             claimed: used.written,

@@ -49,7 +49,7 @@ impl Vlans {
     pub(super) fn new() -> Result<Self, TryReserveError> {
         let mut words = Vec::new();
         words.try_reserve_exact(WORDS)?;
-        words.extend([Word::AFTER_RESET; WORDS]);
+        words.extend(core::iter::repeat_n(Word::AFTER_RESET, WORDS));
         Ok(Self {
             words,
             sent: None,

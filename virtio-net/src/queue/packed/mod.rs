@@ -101,6 +101,15 @@ impl<T> PackedQueue<T> {
         Ok(queue)
     }
 
+    /// Makes the queue take a length that is too long for the longest possible, instead of for a
+    /// fault. For a queue whose user can do without lengths; there are devices that tell wrong ones
+    /// in the control queue.
+    #[must_use]
+    pub fn clamping_lengths(mut self) -> Self {
+        self.chains.clamp_lengths();
+        self
+    }
+
     /// The next descriptor that the device has used.
     #[inline]
     fn observe_used(&mut self) -> Option<UsedDescriptor> {
