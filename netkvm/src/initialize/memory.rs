@@ -24,8 +24,9 @@ use virtio_net::features::Features;
 use virtio_net::header::HEADER_LEN;
 use virtio_net::queue::{IndirectTables, QueueAddresses, QueueSize, Ring, RingLayout, Virtqueue};
 
-use super::{NotStarted, RECEIVE_QUEUE, Stage, TRANSMIT_QUEUE, device_at};
+use super::{CONTROL_QUEUE, NotStarted, RECEIVE_QUEUE, Stage, TRANSMIT_QUEUE, device_at};
 use crate::adapter::{Adapter, Addresses, MAX_ADDRESSES};
+use crate::control::{self, Controller};
 use crate::hardware::Bars;
 use crate::link::Link;
 use crate::receive::{Buffer, Parts, Receive};
@@ -42,6 +43,8 @@ const VLAN_TAG: u32 = 4;
 pub(super) struct Plan {
     receive_size: QueueSize,
     transmit_size: QueueSize,
+    /// `None`: there is no control queue to be had.
+    control_size: Option<QueueSize>,
     receive_buffers: u32,
     receive_len: u32,
     mtu: u32,
@@ -65,6 +68,15 @@ impl Plan {
         };
         let receive_size = size(RECEIVE_QUEUE, settings.receive_buffers)?;
         let transmit_size = size(TRANSMIT_QUEUE, settings.transmit_buffers)?;
+        // A device that says it has one and has none is told nothing.
+        let control_size = features
+            .contains(Features::CTRL_VQ)
+            .then(|| {
+                negotiated
+                    .choose_queue_size(CONTROL_QUEUE, control::QUEUE_SIZE)
+                    .ok()
+            })
+            .flatten();
         let mtu = config
             .mtu
             .map_or(settings.mtu, |device| settings.mtu.min(u32::from(device)));
@@ -81,6 +93,7 @@ impl Plan {
         Ok(Self {
             receive_size,
             transmit_size,
+            control_size,
             receive_buffers,
             receive_len,
             mtu,
@@ -88,10 +101,14 @@ impl Plan {
     }
 }
 
+/// A queue's size, and where the device finds it.
+pub(super) type Place = (QueueSize, QueueAddresses);
+
 /// Where the device finds its queues.
 pub(super) struct Queues {
-    pub(super) receive: (QueueSize, QueueAddresses),
-    pub(super) transmit: (QueueSize, QueueAddresses),
+    pub(super) receive: Place,
+    pub(super) transmit: Place,
+    pub(super) control: Option<Place>,
 }
 
 /// Allocates everything, and puts the adapter together in its place. Not inlined: an adapter is too
@@ -119,6 +136,8 @@ pub(super) unsafe fn make(
     // SAFETY: as above.
     let (transmit, transmit_addresses) =
         unsafe { make_transmit(miniport, features, plan, max_frame, &mut memory)? };
+    // SAFETY: as above.
+    let control = unsafe { make_control(miniport, features, plan, &mut memory)? };
     let device_mac = config.mac.map(|mac| mac.octets());
     let permanent_mac = match device_mac {
         Some(mac) => mac,
@@ -128,6 +147,9 @@ pub(super) unsafe fn make(
     let queues = Queues {
         receive: (plan.receive_size, receive_addresses),
         transmit: (plan.transmit_size, transmit_addresses),
+        control: plan
+            .control_size
+            .zip(control.as_deref().map(Controller::addresses)),
     };
     // Made before the adapter is put together: a literal that fails half-way drops what it has in
     // the wrong order.
@@ -137,8 +159,10 @@ pub(super) unsafe fn make(
         pair: Later::empty(),
         grace: Later::empty(),
         recovery: Later::empty(),
+        answer_due: Later::empty(),
         transmit,
         receive,
+        control,
         _memory: memory,
         bus_master,
         device: Later::empty(),
@@ -251,6 +275,26 @@ unsafe fn make_transmit(
         try_push(rings, block)?;
     }
     Ok((Transmit::new(queue, slots, max_frame as usize), addresses))
+}
+
+/// # Safety
+///
+/// As for [`make`].
+unsafe fn make_control(
+    miniport: NDIS_HANDLE,
+    features: Features,
+    plan: &Plan,
+    rings: &mut Vec<SharedMemory>,
+) -> Result<Option<Box<Controller>>, Failed> {
+    let Some(size) = plan.control_size else {
+        return Ok(None);
+    };
+    // SAFETY: by contract; the rings outlive the queue: they are dropped after it.
+    let region = unsafe { ring_memory(miniport, size, features, rings)? };
+    let queue = Ring::new(size, features, region, None).map_err(|_| Failed::RESOURCES)?;
+    // SAFETY: as above.
+    let commands = unsafe { shared_region(miniport, control::LAYOUT.bytes(), rings)? };
+    Controller::try_new(queue, commands, features).map(Some)
 }
 
 /// # Safety

@@ -24,7 +24,7 @@ use virtio_net::features::Features;
 use virtio_net::header::NetHeader;
 use virtio_net::queue::{Ring, Virtqueue};
 
-use crate::adapter::{Adapter, Broken};
+use crate::adapter::{Adapter, Broken, Device};
 pub(crate) use buffer::Buffer;
 use buffer::Returning;
 
@@ -102,10 +102,16 @@ impl Receive {
         }
     }
 
-    /// Tells the device of the first buffers; true: its doorbell is to be rung.
-    pub(crate) fn open(&self) -> bool {
-        // SAFETY: at PASSIVE_LEVEL, with no lock held.
-        unsafe { self.state.lock() }.queue.publish().is_needed()
+    /// Tells the device, which runs, of the first buffers.
+    pub(crate) fn open(&self, adapter: &Adapter) {
+        let ring = {
+            // SAFETY: at PASSIVE_LEVEL, with no lock held.
+            let mut state = unsafe { self.state.lock() };
+            adapter.publish(&mut state.queue, Device::RECEIVE)
+        };
+        if ring {
+            adapter.ring(Device::RECEIVE);
+        }
     }
 
     /// Delivers up to `budget` frames. True: there are more.
@@ -293,10 +299,10 @@ impl Receive {
                     dropped.push(refused.buffer);
                 }
             }
-            !state.dead && state.queue.publish().is_needed()
+            !state.dead && adapter.publish(&mut state.queue, Device::RECEIVE)
         };
         if ring {
-            adapter.ring_receive();
+            adapter.ring(Device::RECEIVE);
         }
     }
 

@@ -20,9 +20,9 @@ use ndis_sys as sys;
 use sys::NET_BUFFER;
 use virtio_net::dma::Segment;
 use virtio_net::header::NetHeader;
-use virtio_net::queue::{IndirectTables, Notify, Refusal, Ring, Virtqueue};
+use virtio_net::queue::{IndirectTables, Refusal, Ring, Virtqueue};
 
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, Device};
 pub(crate) use notes::mapped;
 use notes::{
     ASKING, AWAITED, FAILED, MAPPED, fail, finish, is_settled, mapping_of, prepare, status_word,
@@ -134,10 +134,10 @@ impl Transmit {
             if let Err(refused) = state.queue.add(&[segment], 1, own) {
                 state.slots.push(refused.buffer.slot);
             }
-            state.queue.publish().is_needed()
+            adapter.publish(&mut state.queue, Device::TRANSMIT)
         };
         if ring {
-            adapter.ring_transmit();
+            adapter.ring(Device::TRANSMIT);
         }
     }
 
@@ -184,7 +184,7 @@ impl Transmit {
                 (outcome, more, idle)
             };
             if outcome.ring {
-                adapter.ring_transmit();
+                adapter.ring(Device::TRANSMIT);
             }
             adapter.complete_sends(outcome.finished.take());
             if outcome.fault {
@@ -297,8 +297,7 @@ impl State {
             }
         }
         if added {
-            let notify: Notify = self.queue.publish();
-            outcome.ring |= notify.is_needed();
+            outcome.ring |= adapter.publish(&mut self.queue, Device::TRANSMIT);
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod adapter;
 mod adversary;
+mod commands;
 mod device;
 mod failover;
 mod faults;
@@ -127,6 +128,13 @@ const CASES: &[Case] = &[
     world("adapter_vanishes", Often, faults::adapter_vanishes),
     world("vf_vanishes", Sometimes, faults::vf_vanishes),
     world("interrupts_disturbed", Sometimes, faults::interrupts_disturbed),
+    world("filter_follows", Sometimes, commands::filter_follows),
+    world("filter_with_changed_address", Often, commands::filter_with_changed_address),
+    world("announcement_asked_for", Often, commands::announcement_asked_for),
+    world("commands_answered_badly", Sometimes, commands::commands_answered_badly),
+    world("commands_never_answered", Often, commands::commands_never_answered),
+    world("control_queue_breaks", Sometimes, commands::control_queue_breaks),
+    world("telling_doorbells", Sometimes, commands::telling_doorbells),
     bare("truncated_image", Often, loading::truncated_image),
 ];
 

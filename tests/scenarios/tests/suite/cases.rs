@@ -92,6 +92,13 @@ cases! {
     adapter_vanishes
     vf_vanishes
     interrupts_disturbed
+    filter_follows
+    filter_with_changed_address
+    announcement_asked_for
+    commands_answered_badly
+    commands_never_answered
+    control_queue_breaks
+    telling_doorbells
     truncated_image
 }
 
