@@ -20,7 +20,7 @@ use vioprot::{Filters, MAX_MULTICAST};
 use virtio_net::bring_up::Negotiated;
 use virtio_net::config::NetConfig;
 use virtio_net::dma::DmaRegion;
-use virtio_net::features::Features;
+use virtio_net::features::{Features, Interface};
 use virtio_net::header::HEADER_LEN;
 use virtio_net::queue::{IndirectTables, QueueAddresses, QueueSize, Ring, RingLayout, Virtqueue};
 
@@ -41,6 +41,7 @@ const VLAN_TAG: u32 = 4;
 
 /// The sizes of everything.
 pub(super) struct Plan {
+    interface: Interface,
     receive_size: QueueSize,
     transmit_size: QueueSize,
     /// `None`: there is no control queue to be had.
@@ -58,13 +59,11 @@ impl Plan {
         features: Features,
     ) -> Result<Self, NotStarted> {
         let mut size = |queue: u16, wish: u32| {
-            let most = negotiated
-                .max_queue_size(queue)
-                .map_err(device_at(Stage::Queues))?;
             // A power of two that holds what was asked for, and that the device can do.
             let wish = u16::try_from(wish.next_power_of_two()).unwrap_or(u16::MAX / 2 + 1);
-            let size = QueueSize::new(wish.min(most.get())).map_err(device_at(Stage::Queues))?;
-            Ok::<_, NotStarted>(size)
+            negotiated
+                .choose_queue_size(queue, wish)
+                .map_err(device_at(Stage::Queues))
         };
         let receive_size = size(RECEIVE_QUEUE, settings.receive_buffers)?;
         let transmit_size = size(TRANSMIT_QUEUE, settings.transmit_buffers)?;
@@ -91,6 +90,7 @@ impl Plan {
         };
         let receive_buffers = settings.receive_buffers.min(u32::from(receive_size.get()));
         Ok(Self {
+            interface: negotiated.interface(),
             receive_size,
             transmit_size,
             control_size,
@@ -210,9 +210,9 @@ unsafe fn make_receive(
     rings: &mut Vec<SharedMemory>,
 ) -> Result<(Receive, QueueAddresses), Failed> {
     // SAFETY: by contract; the rings outlive the queue: they are dropped after it.
-    let region = unsafe { ring_memory(miniport, plan.receive_size, features, rings)? };
-    let queue =
-        Ring::new(plan.receive_size, features, region, None).map_err(|_| Failed::RESOURCES)?;
+    let region = unsafe { ring_memory(miniport, plan, plan.receive_size, features, rings)? };
+    let queue = Ring::of(plan.interface, plan.receive_size, features, region, None)
+        .map_err(|_| Failed::RESOURCES)?;
     let addresses = queue.addresses();
     // SAFETY: the pool is dropped after its lists: the buffers, which the queue holds.
     let pool = unsafe { NblPool::try_new(miniport)? };
@@ -222,7 +222,7 @@ unsafe fn make_receive(
         let (block, offset) = *places.get(index).ok_or(Failed::RESOURCES)?;
         let block = memory.get(block).ok_or(Failed::RESOURCES)?;
         // SAFETY: `carve` gives out each place once; the blocks go with the buffers.
-        unsafe { Buffer::try_new(miniport, &pool, block, offset, plan.receive_len) }
+        unsafe { Buffer::try_new(miniport, &pool, block, offset, plan.receive_len, features) }
     })?;
     let max_frame = max_frame as usize;
     let parts = Parts {
@@ -248,7 +248,7 @@ unsafe fn make_transmit(
 ) -> Result<(Transmit, QueueAddresses), Failed> {
     let size = plan.transmit_size;
     // SAFETY: by contract; the rings outlive the queue: they are dropped after it.
-    let region = unsafe { ring_memory(miniport, size, features, rings)? };
+    let region = unsafe { ring_memory(miniport, plan, size, features, rings)? };
     let tables = if features.contains(Features::RING_INDIRECT_DESC) {
         let bytes = IndirectTables::bytes(size, MAX_SEGMENTS as u16);
         // SAFETY: as above.
@@ -258,7 +258,7 @@ unsafe fn make_transmit(
     } else {
         None
     };
-    let queue = TransmitQueue::new(size, features, region, tables)?;
+    let queue = TransmitQueue::new(plan.interface, size, features, region, tables)?;
     let addresses = queue.addresses();
     let slot_len = max_frame
         .saturating_add(HEADER_LEN as u32)
@@ -290,8 +290,9 @@ unsafe fn make_control(
         return Ok(None);
     };
     // SAFETY: by contract; the rings outlive the queue: they are dropped after it.
-    let region = unsafe { ring_memory(miniport, size, features, rings)? };
-    let queue = Ring::new(size, features, region, None).map_err(|_| Failed::RESOURCES)?;
+    let region = unsafe { ring_memory(miniport, plan, size, features, rings)? };
+    let queue =
+        Ring::of(plan.interface, size, features, region, None).map_err(|_| Failed::RESOURCES)?;
     // SAFETY: as above.
     let commands = unsafe { shared_region(miniport, control::LAYOUT.bytes(), rings)? };
     Controller::try_new(queue, commands, features).map(Some)
@@ -302,12 +303,14 @@ unsafe fn make_control(
 /// As for [`make`]; the region is used for nothing else, and not after `rings` is dropped.
 unsafe fn ring_memory(
     miniport: NDIS_HANDLE,
+    plan: &Plan,
     size: QueueSize,
     features: Features,
     rings: &mut Vec<SharedMemory>,
 ) -> Result<DmaRegion, Failed> {
-    // SAFETY: passed on.
-    unsafe { shared_region(miniport, RingLayout::new(size, features).bytes(), rings) }
+    let layout = RingLayout::of(plan.interface, size, features);
+    // SAFETY: passed on. A block begins a page, which is all that any layout asks for.
+    unsafe { shared_region(miniport, layout.bytes(), rings) }
 }
 
 /// # Safety

@@ -23,7 +23,7 @@ use sys::{NDIS_HANDLE, NDIS_STATUS};
 use vioprot::edge::EDGE;
 use vioprot::pair::{Identity, Pair};
 use virtio_net::bring_up::{Found, Negotiated};
-use virtio_net::features::{Features, Interface};
+use virtio_net::features::Features;
 use virtio_net::transport::pci::PciTransport;
 use virtio_net::transport::pci::queues::{Doorbell, QueueSetup, QueueSetupError};
 
@@ -57,6 +57,7 @@ pub(crate) const HANDLED: Features = Features::union_of(&[
     Features::CTRL_MAC_ADDR,
     Features::GUEST_ANNOUNCE,
     Features::STANDBY,
+    Features::ANY_LAYOUT,
     Features::RING_INDIRECT_DESC,
     Features::RING_EVENT_IDX,
     Features::RING_PACKED,
@@ -161,10 +162,6 @@ unsafe fn bring_up(
         .map_err(at_stage(Stage::Resources))?;
     let lengths = bars.lengths();
     let transport = PciTransport::open(bars, &lengths).map_err(device_at(Stage::Transport))?;
-    // Its rings and its header are laid out in a way that is not ours.
-    if transport.interface() == Interface::Legacy {
-        return Err(device_at(Stage::Transport)(()));
-    }
     let stall = || ndis::time::sleep_us(RESET_STALL_US, at);
     let found = Found::new(transport, RESET_TRIES, stall).map_err(device_at(Stage::Reset))?;
     let negotiated = found

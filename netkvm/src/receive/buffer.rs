@@ -11,13 +11,18 @@ use ndis::pool::{Mdl, NblPool};
 use ndis_sys as sys;
 use vioprot::pair::Addresses;
 use virtio_net::dma::Segment;
-use virtio_net::header::HEADER_LEN;
+use virtio_net::features::Features;
+use virtio_net::header::HeaderLayout;
 
 /// Memory for one frame, or for a part of one.
 pub(crate) struct Buffer {
     va: NonNull<u8>,
     address: u64,
     len: u32,
+    /// Bytes of the virtio header.
+    header: u32,
+    /// Whether the device wants the header in a descriptor of its own.
+    is_apart: bool,
     /// Describes the memory behind the virtio header: the first buffer of a frame.
     first: Mdl,
     /// Describes all of it: the buffers that follow.
@@ -46,6 +51,7 @@ impl Buffer {
         memory: &SharedMemory,
         offset: u32,
         len: u32,
+        features: Features,
     ) -> Result<Box<Self>, Failed> {
         let at = |skip: u32| {
             let va = memory
@@ -55,7 +61,7 @@ impl Buffer {
                 .wrapping_add(skip as usize);
             NonNull::new(va).ok_or(Failed::RESOURCES)
         };
-        let header = HEADER_LEN as u32;
+        let header = HeaderLayout::of(features).size() as u32;
         // SAFETY: shared memory is nonpaged; the MDLs are freed with the buffer.
         let (first, following) = unsafe {
             let rest = len.saturating_sub(header);
@@ -71,6 +77,8 @@ impl Buffer {
             va: at(0)?,
             address,
             len,
+            header,
+            is_apart: HeaderLayout::is_apart(features),
             first,
             following,
             list,
@@ -81,9 +89,18 @@ impl Buffer {
         Ok(try_box(buffer)?)
     }
 
-    pub(super) fn segment(&self) -> Segment {
-        // SAFETY: the buffer's own bytes; the buffer goes to the queue with the segment.
-        unsafe { Segment::new(self.address, self.len) }
+    /// The memory as the device gets it: the first so many of these.
+    pub(super) fn segments(&self) -> ([Segment; 2], usize) {
+        let header = if self.is_apart { self.header } else { self.len };
+        let behind = self.address.wrapping_add(u64::from(header));
+        // SAFETY: the buffer's own bytes; the buffer goes to the queue with the segments.
+        let segments = unsafe {
+            [
+                Segment::new(self.address, header),
+                Segment::new(behind, self.len.saturating_sub(header)),
+            ]
+        };
+        (segments, if self.is_apart { 2 } else { 1 })
     }
 
     /// The bytes that the device wrote.
@@ -108,12 +125,12 @@ impl Buffer {
         /// The two addresses, which move up.
         const ADDRESSES: usize = 12;
         const TAG: u32 = 4;
-        let frame = self.bytes().get(HEADER_LEN..)?;
+        let frame = self.bytes().get(self.header as usize..)?;
         let [.., 0x81, 0x00, high, low] = *frame.first_chunk::<{ ADDRESSES + TAG as usize }>()?
         else {
             return None;
         };
-        let start = self.va.as_ptr().wrapping_add(HEADER_LEN);
+        let start = self.va.as_ptr().wrapping_add(self.header as usize);
         // SAFETY: the sixteen bytes were in range just now; the buffer is ours.
         unsafe { start.copy_to(start.wrapping_add(TAG as usize), ADDRESSES) };
         self.skip = TAG;
@@ -122,7 +139,7 @@ impl Buffer {
 
     /// The frame's bytes, piece by piece.
     pub(super) fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        let start = HEADER_LEN.saturating_add(self.skip as usize);
+        let start = self.header.saturating_add(self.skip) as usize;
         let first = self.bytes().get(start..).unwrap_or_default();
         let rest = core::iter::successors(self.next.as_deref(), |buffer| buffer.next.as_deref());
         core::iter::once(first).chain(rest.map(Self::bytes))
@@ -146,7 +163,7 @@ impl Buffer {
     pub(super) fn into_list(mut self: Box<Self>, miniport: sys::NDIS_HANDLE) -> Nbl<Own> {
         let len = u32::try_from(self.frame_len()).unwrap_or(0);
         let chain = self.link_following();
-        let here = self.used.saturating_sub(HEADER_LEN as u32);
+        let here = self.used.saturating_sub(self.header);
         self.first.set(here, chain);
         let (list, mdl, skip) = (self.list, self.first.as_ptr(), self.skip);
         // SAFETY: the buffer owns its list, which nobody else has at the moment.

@@ -21,7 +21,7 @@ use ndis_sys as sys;
 use vioprot::copies::{Digest, Path};
 use virtio_net::dma::Quiesced;
 use virtio_net::features::Features;
-use virtio_net::header::NetHeader;
+use virtio_net::header::HeaderLayout;
 use virtio_net::queue::{Ring, Virtqueue};
 
 use crate::adapter::{Adapter, Broken, Device};
@@ -88,7 +88,8 @@ impl Receive {
         for buffer in buffers {
             // A queue with no place left leaves the rest unused.
             let readable = usize::from(cfg!(mutant = "post_readable_buffer"));
-            let _ = queue.add(&[buffer.segment()], readable, buffer);
+            let (segments, used) = buffer.segments();
+            let _ = queue.add(segments.get(..used).unwrap_or_default(), readable, buffer);
         }
         Self {
             state: SpinLock::new(State { queue, dead: false }),
@@ -177,8 +178,8 @@ impl Receive {
             return Ok(None);
         };
         head.fill(used);
-        let header = NetHeader::parse(head.bytes());
-        let Some(header) = header else {
+        let header = HeaderLayout::of(self.features).parse(head.bytes());
+        let Some((header, _)) = header else {
             return Ok(Some(head));
         };
         let buffers = header
@@ -295,7 +296,11 @@ impl Receive {
             while let Some(buffer) = back.pop() {
                 if state.dead {
                     dropped.push(buffer);
-                } else if let Err(refused) = state.queue.add(&[buffer.segment()], 0, buffer) {
+                    continue;
+                }
+                let (segments, used) = buffer.segments();
+                let segments = segments.get(..used).unwrap_or_default();
+                if let Err(refused) = state.queue.add(segments, 0, buffer) {
                     dropped.push(refused.buffer);
                 }
             }

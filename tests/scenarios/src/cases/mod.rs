@@ -135,6 +135,7 @@ const CASES: &[Case] = &[
     world("commands_never_answered", Often, commands::commands_never_answered),
     world("control_queue_breaks", Sometimes, commands::control_queue_breaks),
     world("telling_doorbells", Sometimes, commands::telling_doorbells),
+    world("boot_on_legacy", Sometimes, adapter::boot_on_legacy),
     bare("truncated_image", Often, loading::truncated_image),
 ];
 

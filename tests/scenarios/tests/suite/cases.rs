@@ -99,6 +99,7 @@ cases! {
     commands_never_answered
     control_queue_breaks
     telling_doorbells
+    boot_on_legacy
     truncated_image
 }
 

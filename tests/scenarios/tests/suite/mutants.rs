@@ -76,6 +76,7 @@ const ROWS: &[Row] = &[
     row("leak_shared_memory", "boot", Always, Rules(&[145])),
     row("leave_filter_open", "vf_comes_and_goes", Always, Rules(&[238])),
     row("leave_without_draining", "vf_comes_and_goes", Sometimes, Says("reordered")),
+    row("long_legacy_header", "boot_on_legacy", Sometimes, Says("the end of the traffic")),
     row("lose_a_send", "boot", Always, Rules(&[116])),
     row("never_acknowledge", "announcement_asked_for", Always, Says("the acknowledgement")),
     row("pause_without_waiting", "pause_storm", Sometimes, Rules(&[55, 56])),
