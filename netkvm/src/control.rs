@@ -63,6 +63,8 @@ pub(crate) struct Controller {
 struct State {
     control: Control<Ring<Loan>>,
     wishes: Box<Wishes>,
+    /// The adapter's address, if it is not what the device takes for its own.
+    address: Option<MacAddress>,
     /// Nothing more is told.
     has_ended: bool,
     /// The event log has an entry.
@@ -81,7 +83,7 @@ struct Turned {
 
 impl Controller {
     /// A queue that the device is to be told of, with nothing to say. `region` has the bytes of
-    /// [`LAYOUT`].
+    /// [`LAYOUT`]; `address` is the adapter's, if the device has another one, or none.
     ///
     /// # Errors
     ///
@@ -91,6 +93,7 @@ impl Controller {
         queue: Ring<Loan>,
         region: DmaRegion,
         features: Features,
+        address: Option<MacAddress>,
     ) -> Result<Box<Self>, Failed> {
         let place = try_box(MaybeUninit::<Self>::uninit())?;
         let wishes = new_wishes(features)?;
@@ -100,6 +103,7 @@ impl Controller {
         let state = State {
             control,
             wishes,
+            address,
             has_ended: false,
             is_reported: false,
         };
@@ -115,18 +119,18 @@ impl Controller {
         unsafe { self.state.lock() }.control.queue().addresses()
     }
 
-    /// Tells the device of an address that is not its own. At PASSIVE_LEVEL.
+    /// Tells the device of the adapter's address, if it has to be told. At PASSIVE_LEVEL.
     pub(crate) fn use_address(&self, adapter: &Adapter) {
-        if let Some(mac) = changed_mac(adapter) {
-            self.wish(adapter, |wishes| {
+        self.wish(adapter, |wishes, address| {
+            if let Some(mac) = address {
                 wishes.want_mac(mac);
                 wishes.want_addresses(&[mac], &[]);
-            });
-        }
+            }
+        });
     }
 
-    /// Tells the device what NDIS wants received. Called before the request that changed it is
-    /// complete, so what opens the filter is with the device then. At PASSIVE_LEVEL.
+    /// Tells the device what NDIS wants received: at once, or when it has answered the command
+    /// before. At PASSIVE_LEVEL.
     pub(crate) fn follow(&self, adapter: &Adapter, filters: &Filters) {
         // Nothing is indicated then anyway.
         if filters.packet_filter == 0 {
@@ -143,10 +147,9 @@ impl Controller {
             count = count.saturating_add(1);
         }
         let groups = groups.get(..count).unwrap_or_default();
-        let mac = changed_mac(adapter);
         let modes = modes(adapter, filters.packet_filter);
-        self.wish(adapter, |wishes| {
-            wishes.want_addresses(mac.as_slice(), groups);
+        self.wish(adapter, |wishes, address| {
+            wishes.want_addresses(address.as_slice(), groups);
             wishes.want_modes(modes);
         });
     }
@@ -156,15 +159,16 @@ impl Controller {
         if cfg!(mutant = "never_acknowledge") {
             return;
         }
-        self.wish(adapter, Wishes::acknowledge_announcement);
+        self.wish(adapter, |wishes, _| wishes.acknowledge_announcement());
     }
 
     /// Adds a wish, and sends what it takes. IRQL <= DISPATCH_LEVEL, with no lock held.
-    fn wish(&self, adapter: &Adapter, wish: impl FnOnce(&mut Wishes)) {
+    fn wish(&self, adapter: &Adapter, wish: impl FnOnce(&mut Wishes, Option<MacAddress>)) {
         {
             // SAFETY: by contract.
             let mut state = unsafe { self.state.lock() };
-            wish(&mut state.wishes);
+            let address = state.address;
+            wish(&mut state.wishes, address);
         }
         self.turn(adapter);
     }
@@ -261,12 +265,6 @@ const BROADCAST: GroupAddress = match GroupAddress::new([0xff; 6]) {
     Some(address) => address,
     None => unreachable!(),
 };
-
-/// The adapter's address, if it is not what the device takes for its own.
-fn changed_mac(adapter: &Adapter) -> Option<MacAddress> {
-    let changed = adapter.mac != adapter.permanent_mac;
-    MacAddress::new(adapter.mac).filter(|_| changed)
-}
 
 /// What lets through what this packet filter wants.
 fn modes(adapter: &Adapter, packet_filter: u32) -> ReceiveModes {

@@ -18,7 +18,7 @@ use sys::NDIS_HANDLE;
 use vioprot::announce::Address;
 use vioprot::{Filters, MAX_MULTICAST};
 use virtio_net::bring_up::Negotiated;
-use virtio_net::config::NetConfig;
+use virtio_net::config::{MacAddress, NetConfig};
 use virtio_net::dma::DmaRegion;
 use virtio_net::features::{Features, Interface};
 use virtio_net::header::HEADER_LEN;
@@ -136,14 +136,17 @@ pub(super) unsafe fn make(
     // SAFETY: as above.
     let (transmit, transmit_addresses) =
         unsafe { make_transmit(miniport, features, plan, max_frame, &mut memory)? };
-    // SAFETY: as above.
-    let control = unsafe { make_control(miniport, features, plan, &mut memory)? };
     let device_mac = config.mac.map(|mac| mac.octets());
     let permanent_mac = match device_mac {
         Some(mac) => mac,
         // A device without an address leaves the choice to the driver (virtio 1.2, 5.1.4).
         None => made_up_mac(miniport),
     };
+    let mac = settings.mac.unwrap_or(permanent_mac);
+    // What the device has to be told, since it does not know it.
+    let address = MacAddress::new(mac).filter(|mac| config.mac != Some(*mac));
+    // SAFETY: as above.
+    let control = unsafe { make_control(miniport, features, plan, address, &mut memory)? };
     let queues = Queues {
         receive: (plan.receive_size, receive_addresses),
         transmit: (plan.transmit_size, transmit_addresses),
@@ -170,7 +173,7 @@ pub(super) unsafe fn make(
         handle: miniport,
         settings,
         permanent_mac,
-        mac: settings.mac.unwrap_or(permanent_mac),
+        mac,
         mtu: plan.mtu,
         data_path,
         doorbells,
@@ -284,6 +287,7 @@ unsafe fn make_control(
     miniport: NDIS_HANDLE,
     features: Features,
     plan: &Plan,
+    address: Option<MacAddress>,
     rings: &mut Vec<SharedMemory>,
 ) -> Result<Option<Box<Controller>>, Failed> {
     let Some(size) = plan.control_size else {
@@ -295,7 +299,7 @@ unsafe fn make_control(
         Ring::of(plan.interface, size, features, region, None).map_err(|_| Failed::RESOURCES)?;
     // SAFETY: as above.
     let commands = unsafe { shared_region(miniport, control::LAYOUT.bytes(), rings)? };
-    Controller::try_new(queue, commands, features).map(Some)
+    Controller::try_new(queue, commands, features, address).map(Some)
 }
 
 /// # Safety
