@@ -22,27 +22,32 @@ pub(crate) struct Vectors {
     pub(crate) config: Option<u16>,
     pub(crate) receive: Option<u16>,
     pub(crate) transmit: Option<u16>,
+    pub(crate) control: Option<u16>,
 }
 
 impl Vectors {
-    /// Spreads the parts over the messages that there are; fewer messages are shared.
+    /// Spreads the parts over the messages that there are; fewer messages are shared. What is rare
+    /// shares first: a message of the control queue's own spares it a look at the configuration.
     pub(crate) fn over(messages: u32) -> Self {
-        let (receive, transmit) = match messages {
+        let (receive, transmit, control) = match messages {
             0 => {
                 return Self {
                     config: None,
                     receive: None,
                     transmit: None,
+                    control: None,
                 };
             }
-            1 => (0, 0),
-            2 => (1, 1),
-            _ => (1, 2),
+            1 => (0, 0, 0),
+            2 => (1, 1, 0),
+            3 => (1, 2, 0),
+            _ => (1, 2, 3),
         };
         Self {
             config: Some(0),
             receive: Some(receive),
             transmit: Some(transmit),
+            control: Some(control),
         }
     }
 }
@@ -204,6 +209,11 @@ unsafe fn serve(
             _ => {}
         }
     }
+    if is_for(device.vectors.control)
+        && let Some(control) = &adapter.control
+    {
+        control.turn(adapter);
+    }
     if is_for(device.vectors.config) {
         look_at_config(adapter);
     }
@@ -237,8 +247,11 @@ pub(crate) fn look_at_config(adapter: &Adapter) {
     };
     match device.live.read_health() {
         Health::Good => {
-            if let Ok(up) = device.live.read_link() {
-                adapter.link.set_carrier(adapter, up);
+            if let Ok(status) = device.live.read_link_status() {
+                adapter.link.set_carrier(adapter, status.up);
+                if status.announce {
+                    adapter.announce();
+                }
             }
         }
         Health::NeedsReset => adapter.device_broke(Broken::NeedsReset),

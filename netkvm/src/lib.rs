@@ -6,7 +6,8 @@
 //! | `miniport` | NDIS's handlers; each finds its adapter and hands over |
 //! | `initialize` | an adapter comes up: resources, features, queues, attributes |
 //! | `adapter` | an adapter's state, and pausing, restarting, halting it |
-//! | `transmit`, `receive` | the two virtqueues |
+//! | `transmit`, `receive` | the two virtqueues of frames |
+//! | `control` | the control queue: the device's filter, its address, announcements |
 //! | `interrupt` | messages, line interrupts and their DPCs |
 //! | `link` | what the adapter says of its link |
 //! | `oids`, `statistics` | what NDIS asks and sets |
@@ -26,6 +27,7 @@
 extern crate alloc;
 
 mod adapter;
+mod control;
 mod driver;
 mod hardware;
 mod initialize;

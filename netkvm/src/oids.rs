@@ -226,6 +226,7 @@ fn set_packet_filter(adapter: &Adapter, request: &mut Request<'_>) -> Result<(),
         return Err(sys::NDIS_STATUS_NOT_SUPPORTED);
     }
     change(adapter, |filters| filters.packet_filter = filter);
+    adapter.tell_filters();
     Ok(())
 }
 
@@ -250,6 +251,7 @@ fn set_multicast_list(adapter: &Adapter, request: &mut Request<'_>) -> Result<()
         }
         filters.multicast_len = addresses.len();
     });
+    adapter.tell_filters();
     Ok(())
 }
 

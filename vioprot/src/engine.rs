@@ -309,6 +309,18 @@ impl Pair {
         });
     }
 
+    /// Announces the adapter's addresses once more, on the path that carries; a switch that is under
+    /// way does so by itself. IRQL <= DISPATCH_LEVEL, with no lock held.
+    pub fn announce_again(&self) {
+        match self.carrier.load(Ordering::SeqCst) {
+            VIRTIO => self.announce(|frame| self.upper().announce_on_standby(frame)),
+            VF => {
+                self.with_vf(|binding| self.announce(|frame| self.announce_on_vf(binding, frame)))
+            }
+            _ => {}
+        }
+    }
+
     fn announce(&self, send: impl Fn(&[u8])) {
         if cfg!(mutant = "announce_nothing") {
             return;

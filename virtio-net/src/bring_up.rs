@@ -144,7 +144,7 @@ impl<R: Registers> Negotiated<R> {
     }
 
     /// Which interface the device is driven by. Queues of the legacy one are laid out by
-    /// [`LegacyLayout`](crate::transport::legacy_layout::LegacyLayout), and its packet header is
+    /// [`SplitLayout::legacy`](crate::queue::split::SplitLayout::legacy), and its packet header is
     /// shorter without `MRG_RXBUF` (virtio 1.2, 5.1.6.1).
     #[must_use]
     pub const fn interface(&self) -> Interface {

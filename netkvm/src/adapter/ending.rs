@@ -46,6 +46,9 @@ impl Adapter {
             raised(|at| {
                 self.transmit.kill(self, status, quiesced, at);
                 self.receive.kill(quiesced, at);
+                if let Some(control) = &self.control {
+                    control.kill(quiesced);
+                }
             });
         }
     }
@@ -124,8 +127,10 @@ impl Adapter {
         if let Some(pair) = self.pair.get() {
             EDGE.remove(pair, at);
         }
-        if let Some(timer) = self.grace.get() {
-            timer.stop(at);
+        for timer in [&self.grace, &self.answer_due] {
+            if let Some(timer) = timer.get() {
+                timer.stop(at);
+            }
         }
         if let Some(work) = self.recovery.get() {
             work.stop(at);

@@ -3,6 +3,7 @@
 mod ending;
 mod failover;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
@@ -21,8 +22,10 @@ use vioprot::Filters;
 use vioprot::announce::Address;
 use vioprot::pair::Pair;
 use virtio_net::bring_up::Live;
+use virtio_net::queue::{Notify, Virtqueue};
 use virtio_net::transport::pci::queues::Doorbell;
 
+use crate::control::Controller;
 use crate::hardware::Bars;
 use crate::interrupt::Vectors;
 use crate::link::Link;
@@ -34,9 +37,6 @@ pub(crate) use failover::PairOrNone;
 
 /// Protocol addresses that are remembered for announcements.
 pub(crate) const MAX_ADDRESSES: usize = 16;
-
-/// What a doorbell tells of its queue: nothing, since `NOTIFICATION_DATA` is not negotiated.
-const NO_PROGRESS: u16 = 0;
 
 /// How a device broke the rules: the first number of the event log's entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,12 +50,32 @@ pub(crate) enum Broken {
     NeedsReset = 0x203,
 }
 
+/// One of a device's doorbells, if it has it.
+pub(crate) type WhichDoorbell = fn(&Device) -> Option<Doorbell>;
+
 /// The device, once it runs.
 pub(crate) struct Device {
     pub(crate) live: Live<Bars>,
     pub(crate) receive_doorbell: Doorbell,
     pub(crate) transmit_doorbell: Doorbell,
+    pub(crate) control_doorbell: Option<Doorbell>,
     pub(crate) vectors: Vectors,
+}
+
+impl Device {
+    /// The receive queue's doorbell.
+    pub(crate) const RECEIVE: WhichDoorbell = |device| Some(device.receive_doorbell);
+
+    /// The transmit queue's doorbell.
+    pub(crate) const TRANSMIT: WhichDoorbell = |device| {
+        if cfg!(mutant = "forget_doorbell") {
+            return None;
+        }
+        Some(device.transmit_doorbell)
+    };
+
+    /// The control queue's doorbell.
+    pub(crate) const CONTROL: WhichDoorbell = |device| device.control_doorbell;
 }
 
 /// The addresses that the protocols above use.
@@ -69,9 +89,13 @@ pub(crate) struct Adapter {
     pub(crate) pair: Later<Shared<Pair>>,
     pub(crate) grace: Later<Timer<Adapter>>,
     pub(crate) recovery: Later<Work<Adapter>>,
+    /// Runs while the device owes an answer to a command.
+    pub(crate) answer_due: Later<Timer<Adapter>>,
     pub(crate) transmit: Transmit,
     pub(crate) receive: Receive,
-    /// Rings, indirect tables, and transmit slots.
+    /// `None`: the device has no control queue.
+    pub(crate) control: Option<Box<Controller>>,
+    /// Rings, indirect tables, transmit slots, and commands.
     pub(crate) _memory: Vec<SharedMemory>,
     pub(crate) bus_master: BusMaster,
     pub(crate) device: Later<Device>,
@@ -332,21 +356,53 @@ impl Adapter {
         unsafe { self.filters.lock() }.want(to, self.mac)
     }
 
-    pub(crate) fn ring_transmit(&self) {
-        if cfg!(mutant = "forget_doorbell") {
-            return;
+    /// Shows the device what was added to `queue`, whose lock the caller holds, and says whether
+    /// its doorbell is still to be rung, with [`Self::ring`], once the lock is let go.
+    pub(crate) fn publish<T>(
+        &self,
+        queue: &mut impl Virtqueue<T>,
+        doorbell: WhichDoorbell,
+    ) -> bool {
+        let notify = queue.publish();
+        self.ring_in_order(notify, queue.notification_data(), doorbell)
+    }
+
+    /// Rings now, under the queue's lock, what must not wait: a doorbell that tells how far the
+    /// queue was filled (`NOTIFICATION_DATA`). Says whether it is still to be rung.
+    ///
+    /// A device may take the number from the doorbell and not look into the ring (virtio 1.2, 2.9);
+    /// an older doorbell that came after a newer one would take buffers back, or make 65535 of
+    /// them. So the doorbells of a queue go out in the order of what they tell, which only the
+    /// queue's lock sees to. One that tells nothing can't be out of date, and the lock is not held
+    /// for the time that a hypervisor takes for it.
+    pub(crate) fn ring_in_order(
+        &self,
+        notify: Notify,
+        progress: u16,
+        doorbell: WhichDoorbell,
+    ) -> bool {
+        if !notify.is_needed() {
+            return false;
         }
-        self.ring(|device| device.transmit_doorbell);
+        let tells = self.device.get().and_then(doorbell);
+        if tells.is_some_and(Doorbell::tells_progress) && !cfg!(mutant = "forget_progress") {
+            self.notify(doorbell, progress);
+            return false;
+        }
+        true
     }
 
-    pub(crate) fn ring_receive(&self) {
-        self.ring(|device| device.receive_doorbell);
+    /// Rings a doorbell that tells nothing of its queue, as [`Self::publish`] or [`Self::ring_in_order`] asked for.
+    pub(crate) fn ring(&self, doorbell: WhichDoorbell) {
+        self.notify(doorbell, 0);
     }
 
-    fn ring(&self, doorbell: impl FnOnce(&Device) -> Doorbell) {
+    fn notify(&self, doorbell: WhichDoorbell, progress: u16) {
         if self.doorbells.take(1).is_ok() {
-            if let Some(device) = self.usable_device() {
-                device.live.notify(doorbell(device), NO_PROGRESS);
+            if let Some(device) = self.usable_device()
+                && let Some(doorbell) = doorbell(device)
+            {
+                device.live.notify(doorbell, progress);
             }
             self.doorbells.give(1);
         }
@@ -367,6 +423,28 @@ impl Adapter {
             None
         } else {
             self.device.get()
+        }
+    }
+
+    /// Tells the device, if it can be told, what NDIS wants received. At PASSIVE_LEVEL.
+    pub(crate) fn tell_filters(&self) {
+        if let Some(control) = &self.control {
+            // SAFETY: at PASSIVE_LEVEL; a leaf lock.
+            let filters = *unsafe { self.filters.lock() };
+            control.follow(self, &filters);
+        }
+    }
+
+    /// Announces the adapter's addresses, as the device asks for, on the path that carries, and tells
+    /// the device. IRQL <= DISPATCH_LEVEL, with no lock held.
+    pub(crate) fn announce(&self) {
+        if let Some(pair) = self.pair.get()
+            && (pair.is_on_vf() || self.link.carries_on_virtio())
+        {
+            pair.announce_again();
+        }
+        if let Some(control) = &self.control {
+            control.acknowledge_announcement(self);
         }
     }
 

@@ -18,15 +18,16 @@ use sys::NDIS_HANDLE;
 use vioprot::announce::Address;
 use vioprot::{Filters, MAX_MULTICAST};
 use virtio_net::bring_up::Negotiated;
-use virtio_net::config::NetConfig;
+use virtio_net::config::{MacAddress, NetConfig};
 use virtio_net::dma::DmaRegion;
-use virtio_net::features::Features;
+use virtio_net::features::{Features, Interface};
 use virtio_net::header::HEADER_LEN;
 use virtio_net::queue::{IndirectTables, QueueAddresses, QueueSize, Ring, RingLayout, Virtqueue};
 use virtio_net::receive::ReceivePlan;
 
-use super::{NotStarted, RECEIVE_QUEUE, Stage, TRANSMIT_QUEUE, device_at};
+use super::{CONTROL_QUEUE, NotStarted, RECEIVE_QUEUE, Stage, TRANSMIT_QUEUE, device_at};
 use crate::adapter::{Adapter, Addresses, MAX_ADDRESSES};
+use crate::control::{self, Controller};
 use crate::hardware::Bars;
 use crate::link::Link;
 use crate::receive::{Buffer, Parts, Receive};
@@ -39,8 +40,11 @@ const BLOCK: u32 = 64 * 1024;
 
 /// The sizes of everything.
 pub(super) struct Plan {
+    interface: Interface,
     receive: ReceivePlan,
     transmit_size: QueueSize,
+    /// `None`: there is no control queue to be had.
+    control_size: Option<QueueSize>,
     mtu: u32,
 }
 
@@ -65,20 +69,32 @@ impl Plan {
         let wish = settings.transmit_buffers.next_power_of_two();
         let wish = u16::try_from(wish).unwrap_or(QueueSize::MAX.get());
         let transmit_size = size(TRANSMIT_QUEUE, wish)?;
+        // A device that says it has one and has none is told nothing.
+        let control_size = if features.contains(Features::CTRL_VQ) {
+            size(CONTROL_QUEUE, control::QUEUE_SIZE).ok()
+        } else {
+            None
+        };
         let receive = ReceivePlan::new(mtu, features, settings.receive_buffers, receive_size)
             .map_err(device_at(Stage::Queues))?;
         Ok(Self {
+            interface: negotiated.interface(),
             receive,
             transmit_size,
+            control_size,
             mtu,
         })
     }
 }
 
+/// A queue's size, and where the device finds it.
+pub(super) type Place = (QueueSize, QueueAddresses);
+
 /// Where the device finds its queues.
 pub(super) struct Queues {
-    pub(super) receive: (QueueSize, QueueAddresses),
-    pub(super) transmit: (QueueSize, QueueAddresses),
+    pub(super) receive: Place,
+    pub(super) transmit: Place,
+    pub(super) control: Option<Place>,
 }
 
 /// Allocates everything, and puts the adapter together in its place. Not inlined: an adapter is too
@@ -102,7 +118,7 @@ pub(super) unsafe fn make(
     let mut memory = Vec::new();
     // SAFETY: by contract, for all three.
     let (receive, receive_addresses) =
-        unsafe { make_receive(miniport, features, &plan.receive, &mut memory)? };
+        unsafe { make_receive(miniport, features, plan, &mut memory)? };
     // SAFETY: as above.
     let (transmit, transmit_addresses) =
         unsafe { make_transmit(miniport, features, plan, max_frame, &mut memory)? };
@@ -112,9 +128,17 @@ pub(super) unsafe fn make(
         // A device without an address leaves the choice to the driver (virtio 1.2, 5.1.4).
         None => made_up_mac(miniport),
     };
+    let mac = settings.mac.unwrap_or(permanent_mac);
+    // What the device has to be told, since it does not know it.
+    let address = MacAddress::new(mac).filter(|mac| config.mac != Some(*mac));
+    // SAFETY: as above.
+    let control = unsafe { make_control(miniport, features, plan, address, &mut memory)? };
     let queues = Queues {
         receive: (plan.receive.size(), receive_addresses),
         transmit: (plan.transmit_size, transmit_addresses),
+        control: plan
+            .control_size
+            .zip(control.as_deref().map(Controller::addresses)),
     };
     // Made before the adapter is put together: a literal that fails half-way drops what it has in
     // the wrong order.
@@ -124,8 +148,10 @@ pub(super) unsafe fn make(
         pair: Later::empty(),
         grace: Later::empty(),
         recovery: Later::empty(),
+        answer_due: Later::empty(),
         transmit,
         receive,
+        control,
         _memory: memory,
         bus_master,
         device: Later::empty(),
@@ -133,7 +159,7 @@ pub(super) unsafe fn make(
         handle: miniport,
         settings,
         permanent_mac,
-        mac: settings.mac.unwrap_or(permanent_mac),
+        mac,
         mtu: plan.mtu,
         data_path,
         doorbells,
@@ -168,31 +194,33 @@ fn made_up_mac(miniport: NDIS_HANDLE) -> [u8; 6] {
 unsafe fn make_receive(
     miniport: NDIS_HANDLE,
     features: Features,
-    plan: &ReceivePlan,
+    plan: &Plan,
     rings: &mut Vec<SharedMemory>,
 ) -> Result<(Receive, QueueAddresses), Failed> {
-    let size = plan.size();
+    let receive = &plan.receive;
+    let size = receive.size();
     // SAFETY: by contract; the rings outlive the queue: they are dropped after it.
-    let region = unsafe { ring_memory(miniport, size, features, rings)? };
-    let tables = match plan.table_len() {
+    let region = unsafe { ring_memory(miniport, plan, size, features, rings)? };
+    let tables = match receive.table_len() {
         // SAFETY: as above.
         Some(len) => Some(unsafe { indirect_tables(miniport, size, len, rings)? }),
         None => None,
     };
-    let queue = Ring::new(size, features, region, tables).map_err(|_| Failed::RESOURCES)?;
+    let queue = Ring::of(plan.interface, size, features, region, tables);
+    let queue = queue.map_err(|_| Failed::RESOURCES)?;
     let addresses = queue.addresses();
     // SAFETY: the pool is dropped after its lists: the buffers, which the queue holds.
     let pool = unsafe { NblPool::try_new(miniport)? };
-    let memory = try_vec(plan.blocks() as usize, |block| {
+    let memory = try_vec(receive.blocks() as usize, |block| {
         // SAFETY: by contract.
-        unsafe { SharedMemory::allocate(miniport, plan.block_len(block as u32)) }
+        unsafe { SharedMemory::allocate(miniport, receive.block_len(block as u32)) }
     })?;
-    let buffers = try_vec(plan.buffers().into(), |number| {
+    let buffers = try_vec(receive.buffers().into(), |number| {
         // SAFETY: the blocks go with the buffers, each of which is made once.
-        unsafe { Buffer::try_new(miniport, &pool, &memory, plan, number as u16) }
+        unsafe { Buffer::try_new(miniport, &pool, &memory, receive, number as u16) }
     })?;
     let parts = Parts {
-        plan: *plan,
+        plan: *receive,
         queue,
         pool,
         memory,
@@ -213,14 +241,14 @@ unsafe fn make_transmit(
 ) -> Result<(Transmit, QueueAddresses), Failed> {
     let size = plan.transmit_size;
     // SAFETY: by contract; the rings outlive the queue: they are dropped after it.
-    let region = unsafe { ring_memory(miniport, size, features, rings)? };
+    let region = unsafe { ring_memory(miniport, plan, size, features, rings)? };
     let tables = if features.contains(Features::RING_INDIRECT_DESC) {
         // SAFETY: as above.
         Some(unsafe { indirect_tables(miniport, size, MAX_SEGMENTS as u16, rings)? })
     } else {
         None
     };
-    let queue = TransmitQueue::new(size, features, region, tables)?;
+    let queue = TransmitQueue::new(plan.interface, size, features, region, tables)?;
     let addresses = queue.addresses();
     let slot_len = max_frame
         .saturating_add(HEADER_LEN as u32)
@@ -241,15 +269,39 @@ unsafe fn make_transmit(
 
 /// # Safety
 ///
+/// As for [`make`].
+unsafe fn make_control(
+    miniport: NDIS_HANDLE,
+    features: Features,
+    plan: &Plan,
+    address: Option<MacAddress>,
+    rings: &mut Vec<SharedMemory>,
+) -> Result<Option<Box<Controller>>, Failed> {
+    let Some(size) = plan.control_size else {
+        return Ok(None);
+    };
+    // SAFETY: by contract; the rings outlive the queue: they are dropped after it.
+    let region = unsafe { ring_memory(miniport, plan, size, features, rings)? };
+    let queue =
+        Ring::of(plan.interface, size, features, region, None).map_err(|_| Failed::RESOURCES)?;
+    // SAFETY: as above.
+    let commands = unsafe { shared_region(miniport, control::LAYOUT.bytes(), rings)? };
+    Controller::try_new(queue, commands, features, address).map(Some)
+}
+
+/// # Safety
+///
 /// As for [`make`]; the region is used for nothing else, and not after `rings` is dropped.
 unsafe fn ring_memory(
     miniport: NDIS_HANDLE,
+    plan: &Plan,
     size: QueueSize,
     features: Features,
     rings: &mut Vec<SharedMemory>,
 ) -> Result<DmaRegion, Failed> {
-    // SAFETY: passed on.
-    unsafe { shared_region(miniport, RingLayout::new(size, features).bytes(), rings) }
+    let layout = RingLayout::of(plan.interface, size, features);
+    // SAFETY: passed on. A block begins a page, which is all that any layout asks for.
+    unsafe { shared_region(miniport, layout.bytes(), rings) }
 }
 
 /// # Safety

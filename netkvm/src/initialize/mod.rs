@@ -23,16 +23,16 @@ use sys::{NDIS_HANDLE, NDIS_STATUS};
 use vioprot::edge::EDGE;
 use vioprot::pair::{Identity, Pair};
 use virtio_net::bring_up::{Found, Negotiated};
-use virtio_net::features::{Features, Interface};
+use virtio_net::features::Features;
 use virtio_net::transport::pci::PciTransport;
-use virtio_net::transport::pci::queues::{Doorbell, QueueSetup};
+use virtio_net::transport::pci::queues::{Doorbell, QueueSetup, QueueSetupError};
 
 use crate::adapter::{Adapter, Device};
 use crate::driver;
 use crate::hardware::Bars;
 use crate::interrupt::{self, Vectors};
 use crate::settings::Settings;
-use memory::{Plan, Queues};
+use memory::{Place, Plan, Queues};
 
 /// How often a reset is looked at, and how long in between: one to two seconds in all, as the clock
 /// ticks. Devices confirm at once.
@@ -42,6 +42,8 @@ pub(crate) const RESET_STALL_US: u32 = 10_000;
 /// The receive and transmit queues of the first pair (virtio 1.2, 5.1.2).
 const RECEIVE_QUEUE: u16 = 0;
 const TRANSMIT_QUEUE: u16 = 1;
+/// The control queue, as long as neither MQ nor RSS is negotiated.
+const CONTROL_QUEUE: u16 = 2;
 
 /// What this driver makes use of; of each feature, [`virtio_net::features::TABLE`] says what it is.
 pub(crate) const HANDLED: Features = Features::union_of(&[
@@ -49,12 +51,19 @@ pub(crate) const HANDLED: Features = Features::union_of(&[
     Features::MAC,
     Features::MRG_RXBUF,
     Features::STATUS,
+    Features::CTRL_VQ,
+    Features::CTRL_RX,
+    Features::CTRL_RX_EXTRA,
+    Features::CTRL_MAC_ADDR,
+    Features::GUEST_ANNOUNCE,
     Features::STANDBY,
+    Features::ANY_LAYOUT,
     Features::RING_INDIRECT_DESC,
     Features::RING_EVENT_IDX,
     Features::RING_PACKED,
     Features::IN_ORDER,
     Features::ORDER_PLATFORM,
+    Features::NOTIFICATION_DATA,
     Features::VERSION_1,
     Features::ACCESS_PLATFORM,
 ]);
@@ -153,10 +162,6 @@ unsafe fn bring_up(
         .map_err(at_stage(Stage::Resources))?;
     let lengths = bars.lengths();
     let transport = PciTransport::open(bars, &lengths).map_err(device_at(Stage::Transport))?;
-    // Its rings and its header are laid out in a way that is not ours.
-    if transport.interface() == Interface::Legacy {
-        return Err(device_at(Stage::Transport)(()));
-    }
     let stall = || ndis::time::sleep_us(RESET_STALL_US, at);
     let found = Found::new(transport, RESET_TRIES, stall).map_err(device_at(Stage::Reset))?;
     let negotiated = found
@@ -200,11 +205,12 @@ unsafe fn build(
     let device = start(negotiated, &queues, Vectors::over(messages), at)?;
     // SAFETY: filled once, here.
     unsafe { adapter.device.fill(device) };
+    if let Some(control) = &adapter.control {
+        control.use_address(&adapter);
+    }
     // What the device said before its driver was there to hear it.
     interrupt::look_at_config(&adapter);
-    if adapter.receive.open() {
-        adapter.ring_receive();
-    }
+    adapter.receive.open(&adapter);
     let pair = adapter.pair.get().ok_or(NotStarted {
         stage: Stage::Failover,
         failed: Failed::RESOURCES,
@@ -233,6 +239,12 @@ impl Undo<'_, '_> {
             this.doorbells.open();
             let grace = Timer::try_new(this.handle, this, |it, _| it.link.grace_over(it))?;
             this.grace.fill(grace);
+            let answer_due = Timer::try_new(this.handle, this, |it, _| {
+                if let Some(control) = &it.control {
+                    control.turn(it);
+                }
+            })?;
+            this.answer_due.fill(answer_due);
             this.recovery
                 .fill(Work::try_new(this.handle, this, Adapter::recover)?);
             let identity = Identity {
@@ -337,18 +349,25 @@ fn start(
 ) -> Result<Device, NotStarted> {
     let told = tell(&mut negotiated, queues, vectors);
     let (stage, transport) = match told {
-        Ok((receive_doorbell, transmit_doorbell)) => match negotiated.start() {
+        Ok(
+            [
+                Some(receive_doorbell),
+                Some(transmit_doorbell),
+                control_doorbell,
+            ],
+        ) => match negotiated.start() {
             Ok(live) => {
                 return Ok(Device {
                     live,
                     receive_doorbell,
                     transmit_doorbell,
+                    control_doorbell,
                     vectors,
                 });
             }
             Err(failed) => (Stage::Start, failed.transport),
         },
-        Err(()) => (Stage::Queues, negotiated.abandon()),
+        _ => (Stage::Queues, negotiated.abandon()),
     };
     let stall = || ndis::time::sleep_us(RESET_STALL_US, at);
     if transport.reset(RESET_TRIES, stall).is_err() {
@@ -360,24 +379,28 @@ fn start(
     })
 }
 
+/// Tells the device of its queues: their doorbells, in the order of the queues.
 fn tell(
     negotiated: &mut Negotiated<Bars>,
     queues: &Queues,
     vectors: Vectors,
-) -> Result<(Doorbell, Doorbell), ()> {
-    negotiated
-        .set_config_vector(vectors.config)
-        .map_err(|_| ())?;
-    let mut set_up = |index, (size, addresses), vector| {
+) -> Result<[Option<Doorbell>; 3], QueueSetupError> {
+    negotiated.set_config_vector(vectors.config)?;
+    let mut set_up = |index, place: Option<Place>, vector| {
+        let Some((size, addresses)) = place else {
+            return Ok(None);
+        };
         let setup = QueueSetup {
             index,
             size,
             addresses,
             vector,
         };
-        negotiated.set_up_queue(&setup).map_err(|_| ())
+        negotiated.set_up_queue(&setup).map(Some)
     };
-    let receive = set_up(RECEIVE_QUEUE, queues.receive, vectors.receive)?;
-    let transmit = set_up(TRANSMIT_QUEUE, queues.transmit, vectors.transmit)?;
-    Ok((receive, transmit))
+    Ok([
+        set_up(RECEIVE_QUEUE, Some(queues.receive), vectors.receive)?,
+        set_up(TRANSMIT_QUEUE, Some(queues.transmit), vectors.transmit)?,
+        set_up(CONTROL_QUEUE, queues.control, vectors.control)?,
+    ])
 }

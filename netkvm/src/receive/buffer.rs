@@ -13,7 +13,7 @@ use ndis_sys as sys;
 use vioprot::pair::Addresses;
 use virtio_net::dma::Segment;
 use virtio_net::queue::{Refused, Ring, Virtqueue};
-use virtio_net::receive::{Frame, FrameRules, MAX_PIECES, Place, Progress, ReceivePlan};
+use virtio_net::receive::{Frame, FrameRules, MAX_SEGMENTS, Place, Progress, ReceivePlan};
 
 /// Contiguous memory of a buffer: all of it, for most.
 struct Piece {
@@ -55,6 +55,19 @@ impl Piece {
         unsafe { Segment::new(self.address, self.len) }
     }
 
+    /// The first `len` bytes, and what lies behind them.
+    fn segments_at(&self, len: usize) -> [Segment; 2] {
+        let len = (len as u32).min(self.len);
+        let behind = self.address.wrapping_add(len.into());
+        // SAFETY: as above, for both.
+        unsafe {
+            [
+                Segment::new(self.address, len),
+                Segment::new(behind, self.len.saturating_sub(len)),
+            ]
+        }
+    }
+
     /// The first `used` bytes, as far as there are so many.
     fn bytes(&self, used: u32) -> &[u8] {
         // SAFETY: the piece is its buffer's, and the device is done with that. A device that writes
@@ -75,6 +88,8 @@ pub(crate) struct Buffer {
     list: NonNull<sys::NET_BUFFER_LIST>,
     /// Bytes of the virtio header.
     header: usize,
+    /// Whether the device wants the header in a descriptor of its own.
+    is_apart: bool,
     /// Bytes that the device wrote, header included.
     used: u32,
     /// Bytes between the virtio header and the frame, where a tag was taken out.
@@ -130,6 +145,7 @@ impl Buffer {
             rest,
             list,
             header,
+            is_apart: plan.has_header_apart(),
             used: 0,
             skip: 0,
             frame: None,
@@ -144,21 +160,29 @@ impl Buffer {
         to: &mut Ring<Box<Self>>,
     ) -> Result<(), Refused<Box<Self>>> {
         let readable = usize::from(cfg!(mutant = "post_readable_buffer"));
-        if self.rest.is_empty() {
+        if self.rest.is_empty() && !self.is_apart {
             to.add(&[self.start.segment()], readable, self)
         } else {
-            self.lend_pieces(to)
+            self.lend_segments(to)
         }
     }
 
     #[inline(never)]
-    fn lend_pieces(self: Box<Self>, to: &mut Ring<Box<Self>>) -> Result<(), Refused<Box<Self>>> {
-        let mut segments = [self.start.segment(); MAX_PIECES];
-        let others = segments.iter_mut().skip(1);
-        for (segment, (piece, _)) in others.zip(&self.rest) {
-            *segment = piece.segment();
+    fn lend_segments(self: Box<Self>, to: &mut Ring<Box<Self>>) -> Result<(), Refused<Box<Self>>> {
+        let mut segments = [self.start.segment(); MAX_SEGMENTS];
+        let mut count = 0usize;
+        let [header, behind] = self.start.segments_at(self.header);
+        let start = if self.is_apart {
+            [Some(header), Some(behind)]
+        } else {
+            [Some(self.start.segment()), None]
+        };
+        let rest = self.rest.iter().map(|(piece, _)| piece.segment());
+        let all = start.into_iter().flatten().chain(rest);
+        for (place, segment) in segments.iter_mut().zip(all) {
+            *place = segment;
+            count = count.saturating_add(1);
         }
-        let count = self.rest.len().saturating_add(1);
         to.add(segments.get(..count).unwrap_or_default(), 0, self)
     }
 

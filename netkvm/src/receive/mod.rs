@@ -25,7 +25,7 @@ use virtio_net::dma::Quiesced;
 use virtio_net::queue::{Ring, Virtqueue};
 use virtio_net::receive::{FrameRules, Progress, ReceivePlan, Refill};
 
-use crate::adapter::{Adapter, Broken};
+use crate::adapter::{Adapter, Broken, Device};
 pub(crate) use buffer::Buffer;
 use buffer::Returning;
 
@@ -53,13 +53,13 @@ impl State {
     }
 
     /// Shows the device what it was lent, if it is time to. True: its doorbell is to be rung.
-    fn show_if_due(&mut self) -> bool {
-        !self.dead && self.refill.is_due(self.queue.in_flight()) && self.show()
+    fn show_if_due(&mut self, adapter: &Adapter) -> bool {
+        !self.dead && self.refill.is_due(self.queue.in_flight()) && self.show(adapter)
     }
 
-    fn show(&mut self) -> bool {
+    fn show(&mut self, adapter: &Adapter) -> bool {
         self.refill.published();
-        self.queue.publish().is_needed()
+        adapter.publish(&mut self.queue, Device::RECEIVE)
     }
 }
 
@@ -121,10 +121,13 @@ impl Receive {
         }
     }
 
-    /// Tells the device of the first buffers; true: its doorbell is to be rung.
-    pub(crate) fn open(&self) -> bool {
+    /// Tells the device, which runs, of the first buffers.
+    pub(crate) fn open(&self, adapter: &Adapter) {
         // SAFETY: at PASSIVE_LEVEL, with no lock held.
-        unsafe { self.state.lock() }.show()
+        let ring = unsafe { self.state.lock() }.show(adapter);
+        if ring {
+            adapter.ring(Device::RECEIVE);
+        }
     }
 
     /// Delivers up to `budget` frames. True: there are more.
@@ -146,7 +149,7 @@ impl Receive {
                 let mut state = unsafe { self.state.lock_at(at) };
                 let (count, fault) = self.collect(&mut state, &mut frames, want);
                 // Buffers may wait since the device had enough of them, as it seemed.
-                let ring = !fault && state.show_if_due();
+                let ring = !fault && state.show_if_due(adapter);
                 let more = !fault
                     && if count < want {
                         state.queue.enable_interrupts()
@@ -156,7 +159,7 @@ impl Receive {
                 (count, state.queue.in_flight(), fault, ring, more)
             };
             if ring {
-                adapter.ring_receive();
+                adapter.ring(Device::RECEIVE);
             }
             if fault {
                 adapter.device_broke(Broken::ReceiveRing);
@@ -306,10 +309,10 @@ impl Receive {
                     dropped.push(buffer);
                 }
             }
-            state.show_if_due()
+            state.show_if_due(adapter)
         };
         if ring {
-            adapter.ring_receive();
+            adapter.ring(Device::RECEIVE);
         }
     }
 

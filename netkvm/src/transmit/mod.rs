@@ -18,18 +18,19 @@ use ndis::irql::Dispatch;
 use ndis::lock::SpinLock;
 use ndis_sys as sys;
 use sys::NET_BUFFER;
-use virtio_net::dma::Segment;
+use virtio_net::dma::{DmaRegion, Segment};
+use virtio_net::features::{Features, Interface};
 use virtio_net::header::NetHeader;
-use virtio_net::queue::{IndirectTables, Notify, Refusal, Ring, Virtqueue};
+use virtio_net::queue::{IndirectTables, QueueAddresses, QueueSize, Refusal, Ring, Virtqueue};
 
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, Device};
 pub(crate) use notes::mapped;
 use notes::{
     ASKING, AWAITED, FAILED, MAPPED, fail, finish, is_settled, mapping_of, prepare, status_word,
     unmap,
 };
 pub(crate) use slot::Slot;
-use slot::copy_padded;
+use slot::{Form, copy_padded};
 
 /// The shortest Ethernet frame, without FCS. Shorter ones are padded with zeros.
 const MIN_FRAME: usize = 60;
@@ -50,6 +51,7 @@ unsafe impl Send for InFlight {}
 
 struct State {
     queue: Ring<InFlight>,
+    form: Form,
     slots: Vec<Slot>,
     pending: Chain<ToComplete>,
     /// The frame of the first pending list that goes next; null: its first.
@@ -80,7 +82,8 @@ impl Transmit {
     /// A queue that the device has been told of. `max_frame` is in bytes, without FCS.
     pub(crate) fn new(queue: TransmitQueue, slots: Vec<Slot>, max_frame: usize) -> Self {
         let state = State {
-            queue: queue.0,
+            queue: queue.ring,
+            form: queue.form,
             slots,
             pending: Chain::empty(),
             cursor: ptr::null_mut(),
@@ -118,26 +121,29 @@ impl Transmit {
             let Some(mut slot) = state.slots.pop() else {
                 return;
             };
+            let form = state.form;
             let len = bytes.len().max(MIN_FRAME);
-            slot.write(&NetHeader::PLAIN, len, |body| {
+            slot.write(form, &NetHeader::PLAIN, len, |body| {
                 copy_padded(body, |body| {
                     let room = body.get_mut(..bytes.len()).unwrap_or_default();
                     room.copy_from_slice(bytes);
                     bytes.len()
                 })
             });
-            let segment = slot.segment(len);
+            let mut segments = no_segments();
+            let used = slot.segments(form, len, &mut segments);
+            let segments = segments.get(..used).unwrap_or_default();
             let own = InFlight {
                 slot,
                 frame: ptr::null_mut(),
             };
-            if let Err(refused) = state.queue.add(&[segment], 1, own) {
+            if let Err(refused) = state.queue.add(segments, used, own) {
                 state.slots.push(refused.buffer.slot);
             }
-            state.queue.publish().is_needed()
+            adapter.publish(&mut state.queue, Device::TRANSMIT)
         };
         if ring {
-            adapter.ring_transmit();
+            adapter.ring(Device::TRANSMIT);
         }
     }
 
@@ -184,7 +190,7 @@ impl Transmit {
                 (outcome, more, idle)
             };
             if outcome.ring {
-                adapter.ring_transmit();
+                adapter.ring(Device::TRANSMIT);
             }
             adapter.complete_sends(outcome.finished.take());
             if outcome.fault {
@@ -297,8 +303,7 @@ impl State {
             }
         }
         if added {
-            let notify: Notify = self.queue.publish();
-            outcome.ring |= notify.is_needed();
+            outcome.ring |= adapter.publish(&mut self.queue, Device::TRANSMIT);
         }
     }
 
@@ -318,10 +323,9 @@ impl State {
         };
         // SAFETY: the frame belongs to a list that is ours.
         let frame = unsafe { Frame::from_raw(buffer) };
-        // SAFETY: no bytes; the queue refuses such a segment.
-        let mut segments = [unsafe { Segment::new(0, 0) }; MAX_SEGMENTS];
+        let (form, mut segments) = (self.form, no_segments());
         let gathered = match how {
-            MAPPED => gather(&mut slot, frame, &mut segments),
+            MAPPED => gather(form, &mut slot, frame, &mut segments),
             _ => None,
         };
         let (mut slot, why) = match gathered {
@@ -333,7 +337,7 @@ impl State {
         };
         // In more pieces than a frame may have: as one.
         let why = match why {
-            Refusal::TooManySegments => match copy(&mut slot, frame, &mut segments) {
+            Refusal::TooManySegments => match copy(form, &mut slot, frame, &mut segments) {
                 Some(used) => match self.add(slot, buffer, &segments, used) {
                     Ok(()) => return Step::Added,
                     Err((back, why)) => {
@@ -378,17 +382,24 @@ enum Step {
     Failed(sys::NDIS_STATUS),
 }
 
+/// A place for segments.
+fn no_segments() -> [Segment; MAX_SEGMENTS] {
+    // SAFETY: no bytes; the queue refuses such a segment.
+    [unsafe { Segment::new(0, 0) }; MAX_SEGMENTS]
+}
+
 /// Fills a frame's segments from its mapping; `None`: it has too many pieces.
 fn gather(
+    form: Form,
     slot: &mut Slot,
     frame: Frame<'_>,
     segments: &mut [Segment; MAX_SEGMENTS],
 ) -> Option<usize> {
     let len = frame.len();
     let mapping = mapping_of(frame.as_ptr())?;
-    slot.write(&NetHeader::PLAIN, 0, |_| true);
+    slot.write(form, &NetHeader::PLAIN, 0, |_| true);
     let (first, rest) = segments.split_first_mut()?;
-    *first = slot.segment(0);
+    *first = slot.header(form);
     // SAFETY: the frame is ours and mapped.
     let skip = unsafe { (*frame.as_ptr()).CurrentMdlOffset } as usize;
     let (mut used, mut covered) = (1usize, 0usize);
@@ -403,38 +414,44 @@ fn gather(
     (covered == len && len >= MIN_FRAME).then_some(used)
 }
 
-/// Copies a frame into its slot, as one segment with the header.
+/// Copies a frame into its slot, behind the header.
 fn copy(
+    form: Form,
     slot: &mut Slot,
     frame: Frame<'_>,
     segments: &mut [Segment; MAX_SEGMENTS],
 ) -> Option<usize> {
     let len = frame.len().max(MIN_FRAME);
-    let copied = slot.write(&NetHeader::PLAIN, len, |body| {
+    let copied = slot.write(form, &NetHeader::PLAIN, len, |body| {
         copy_padded(body, |body| frame.copy_to(body).unwrap_or(0))
     });
-    *segments.first_mut()? = slot.segment(len);
-    copied.then_some(1)
+    copied.then(|| slot.segments(form, len, segments))
 }
 
 /// A transmit queue on its way into [`Transmit::new`].
-pub(crate) struct TransmitQueue(Ring<InFlight>);
+pub(crate) struct TransmitQueue {
+    ring: Ring<InFlight>,
+    form: Form,
+}
 
 impl TransmitQueue {
     /// Makes the queue in memory that the device will be told of.
     pub(crate) fn new(
-        size: virtio_net::queue::QueueSize,
-        features: virtio_net::features::Features,
-        rings: virtio_net::dma::DmaRegion,
+        interface: Interface,
+        size: QueueSize,
+        features: Features,
+        rings: DmaRegion,
         tables: Option<IndirectTables>,
     ) -> Result<Self, ndis::Failed> {
-        Ring::new(size, features, rings, tables)
-            .map(Self)
-            .map_err(|_| ndis::Failed::RESOURCES)
+        let ring = Ring::of(interface, size, features, rings, tables);
+        Ok(Self {
+            ring: ring.map_err(|_| ndis::Failed::RESOURCES)?,
+            form: Form::of(features),
+        })
     }
 
     /// Where the device finds it.
-    pub(crate) fn addresses(&self) -> virtio_net::queue::QueueAddresses {
-        self.0.addresses()
+    pub(crate) fn addresses(&self) -> QueueAddresses {
+        self.ring.addresses()
     }
 }

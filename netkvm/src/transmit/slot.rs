@@ -4,7 +4,31 @@ use core::ptr::NonNull;
 
 use ndis::dma::SharedMemory;
 use virtio_net::dma::Segment;
-use virtio_net::header::{HEADER_LEN, NetHeader};
+use virtio_net::features::Features;
+use virtio_net::header::{HeaderLayout, NetHeader};
+
+/// How header and frame lie before the device.
+#[derive(Clone, Copy)]
+pub(crate) struct Form {
+    layout: HeaderLayout,
+    /// The header has a descriptor of its own.
+    is_apart: bool,
+}
+
+impl Form {
+    /// What these features, as negotiated, ask for.
+    pub(crate) fn of(features: Features) -> Self {
+        let features = if cfg!(mutant = "long_legacy_header") {
+            features | Features::VERSION_1
+        } else {
+            features
+        };
+        Self {
+            layout: HeaderLayout::of(features),
+            is_apart: HeaderLayout::is_apart(features),
+        }
+    }
+}
 
 /// A place in shared memory for the virtio header and, behind it, a copy of a frame.
 pub(crate) struct Slot {
@@ -29,28 +53,49 @@ impl Slot {
         }
     }
 
-    /// The header and `len` bytes behind it.
-    pub(super) fn segment(&self, len: usize) -> Segment {
-        let len = u32::try_from(HEADER_LEN.saturating_add(len)).unwrap_or(u32::MAX);
+    /// The header alone.
+    pub(super) fn header(&self, form: Form) -> Segment {
+        self.piece(0, form.layout.size())
+    }
+
+    /// The header and `len` bytes behind it, in one segment or two; says how many.
+    pub(super) fn segments(
+        &self,
+        form: Form,
+        len: usize,
+        into: &mut [Segment; super::MAX_SEGMENTS],
+    ) -> usize {
+        let size = form.layout.size();
+        let [first, second, ..] = into;
+        if form.is_apart {
+            (*first, *second) = (self.piece(0, size), self.piece(size, len));
+            2
+        } else {
+            *first = self.piece(0, size.saturating_add(len));
+            1
+        }
+    }
+
+    fn piece(&self, offset: usize, len: usize) -> Segment {
+        let address = self.address.wrapping_add(offset as u64);
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
         // SAFETY: the slot's own bytes; the slot goes to the queue with the segment.
-        unsafe { Segment::new(self.address, len) }
+        unsafe { Segment::new(address, len) }
     }
 
     /// Writes the header, and `len` bytes by `fill` behind it.
     pub(super) fn write(
         &mut self,
+        form: Form,
         header: &NetHeader,
         len: usize,
         fill: impl FnOnce(&mut [u8]) -> bool,
     ) -> bool {
+        let all = form.layout.size().saturating_add(len);
         // SAFETY: the slot is ours, and has room for a header and the longest frame.
-        unsafe {
-            self.va
-                .as_ptr()
-                .copy_from(header.encode().as_ptr(), HEADER_LEN);
-            let body = self.va.as_ptr().wrapping_add(HEADER_LEN);
-            fill(core::slice::from_raw_parts_mut(body, len))
-        }
+        let bytes = unsafe { core::slice::from_raw_parts_mut(self.va.as_ptr(), all) };
+        let written = form.layout.write(header, bytes);
+        written.is_some_and(|header| fill(bytes.get_mut(header..).unwrap_or_default()))
     }
 }
 

@@ -91,7 +91,8 @@ impl<Q: Virtqueue<Loan>> Control<Q> {
     /// Makes a control queue of `queue`, which is empty.
     ///
     /// `region` has [`ControlLayout::bytes`] or more, at any alignment. `features` are the
-    /// negotiated ones.
+    /// negotiated ones. No outcome but that of a query needs the lengths that the device tells, so
+    /// the queue had better [clamp](crate::queue::Ring::clamping_lengths) them.
     ///
     /// # Errors
     ///

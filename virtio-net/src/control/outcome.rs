@@ -68,16 +68,17 @@ pub enum Event {
 }
 
 /// The acknowledgement and the answer before it, as the device left them.
+///
+/// The acknowledgement says by itself whether it was written: what it is beforehand is none. So it
+/// takes no length, and devices tell wrong ones here: none at all, that of the whole command, that of
+/// the part they read. An answer does take its length.
 pub(super) fn judge(kind: Kind, written: u32, ack: u8, answer: Option<[u8; 8]>) -> Outcome {
     const OK: u8 = 0;
     const ERR: u8 = 1;
-    // The acknowledgement is the last byte that the device may write, so all of them are written if
-    // this one is (virtio 1.2, 2.7.8.2: nothing is known of bytes beyond the length).
-    let expected = kind.answer_len().saturating_add(1);
-    let is_whole = u64::from(written) == expected as u64;
+    let has_answer = answer.is_none() || u64::from(written) > kind.answer_len() as u64;
     match ack {
-        OK if is_whole => Outcome::Accepted(answer.map_or(Answer::None, coalescing)),
-        ERR if is_whole => Outcome::Refused,
+        OK if has_answer => Outcome::Accepted(answer.map_or(Answer::None, coalescing)),
+        ERR => Outcome::Refused,
         ack => Outcome::Garbled { written, ack },
     }
 }

@@ -44,9 +44,12 @@ pub(super) struct Chains<T, const LINKED: bool> {
     free_head: u16,
     /// Free descriptors; none once closed.
     free: u16,
+    closed: bool,
     in_order: bool,
     /// The head of the chain that was lent first of those in flight, if they come back in order.
     oldest: u16,
+    /// Whether a length that is too long counts as the longest possible, and is no fault.
+    clamps: bool,
 }
 
 /// What is taken for one buffer, from the front of the free list on.
@@ -96,9 +99,16 @@ impl<T, const LINKED: bool> Chains<T, LINKED> {
             slots,
             free_head: 0,
             free: size,
+            closed: false,
             in_order,
             oldest: 0,
+            clamps: false,
         })
+    }
+
+    /// Takes lengths that are too long for the longest possible, from now on.
+    pub(super) const fn clamp_lengths(&mut self) {
+        self.clamps = true;
     }
 
     /// Free descriptors.
@@ -158,6 +168,7 @@ impl<T, const LINKED: bool> Chains<T, LINKED> {
     /// ask, too, whether the queue has failed.
     pub(super) const fn close(&mut self) {
         self.free = 0;
+        self.closed = true;
     }
 
     /// Gives `take` the buffer that the device named, with the bytes written, and says how many
@@ -168,10 +179,11 @@ impl<T, const LINKED: bool> Chains<T, LINKED> {
         used: UsedElement,
         take: impl FnOnce(T, u32),
     ) -> Result<u16, DeviceFault> {
+        let clamps = &self.clamps;
         let Some(slot) = self.slots.get_mut(used.id as usize) else {
             return Err(DeviceFault::UnknownBuffer { id: used.id });
         };
-        let (buffer, written) = slot.take(used)?;
+        let (buffer, written) = slot.take(used, clamps)?;
         let count = slot.count;
         // A slot's number is less than 32768.
         let head = used.id as u16;
@@ -198,12 +210,12 @@ impl<T, const LINKED: bool> Chains<T, LINKED> {
         let is_named = self.is_oldest(used.id);
         if !is_named {
             let named = self.slots.get(used.id as usize).ok_or(unknown)?;
-            named.check(used)?;
+            named.check(used, &self.clamps)?;
         }
-        let oldest = self.oldest;
+        let (oldest, clamps) = (self.oldest, &self.clamps);
         let slot = self.slots.get_mut(usize::from(oldest)).ok_or(unknown)?;
         let (buffer, written) = if is_named {
-            slot.take(used)?
+            slot.take(used, clamps)?
         } else {
             (slot.buffer.take().ok_or(unknown)?, slot.writable)
         };
@@ -222,8 +234,7 @@ impl<T, const LINKED: bool> Chains<T, LINKED> {
         })
     }
 
-    /// Takes back all buffers, with no word from the device. Their descriptors are free after the
-    /// [`reset`](Self::reset).
+    /// Takes back all buffers, with no word from the device.
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = T> {
         let mut from = 0;
         core::iter::from_fn(move || {
@@ -243,6 +254,9 @@ impl<T, const LINKED: bool> Chains<T, LINKED> {
                 self.link(last, self.free_head);
                 self.free_head = head;
             }
+            if !self.closed {
+                self.free = self.free.wrapping_add(count);
+            }
             Some(buffer)
         })
     }
@@ -251,6 +265,7 @@ impl<T, const LINKED: bool> Chains<T, LINKED> {
     pub(super) fn reset(&mut self) {
         // No more than the 32768 of the largest queue.
         self.free = self.slots.len() as u16;
+        self.closed = false;
         if self.in_order {
             self.free_head = 0;
             self.oldest = 0;
@@ -280,12 +295,12 @@ impl<T, const LINKED: bool> Chains<T, LINKED> {
 impl<T> Slot<T> {
     /// The buffer of the chain that starts here, and the bytes that count as written.
     #[inline(always)]
-    fn take(&mut self, used: UsedElement) -> Result<(T, u32), DeviceFault> {
+    fn take(&mut self, used: UsedElement, clamps: &bool) -> Result<(T, u32), DeviceFault> {
         let Some(buffer) = self.buffer.take() else {
             cold_path();
             return Err(DeviceFault::UnknownBuffer { id: used.id });
         };
-        match self.written(used) {
+        match self.written(used, clamps) {
             Ok(written) => Ok((buffer, written)),
             Err(fault) => {
                 cold_path();
@@ -296,29 +311,32 @@ impl<T> Slot<T> {
     }
 
     /// Whether the chain that starts here is in flight, and `used` possible.
-    fn check(&self, used: UsedElement) -> Result<(), DeviceFault> {
+    fn check(&self, used: UsedElement, clamps: &bool) -> Result<(), DeviceFault> {
         if self.buffer.is_none() {
             return Err(DeviceFault::UnknownBuffer { id: used.id });
         }
-        self.written(used).map(|_| ())
+        self.written(used, clamps).map(|_| ())
     }
 
     /// The bytes that count as written, if the device can have written so many.
     #[inline(always)]
-    fn written(&self, used: UsedElement) -> Result<u32, DeviceFault> {
+    fn written(&self, used: UsedElement, clamps: &bool) -> Result<u32, DeviceFault> {
         if used.written > self.writable {
-            return self.too_much(used);
+            return self.too_much(used, clamps);
         }
         Ok(used.written)
     }
 
     /// What counts if the device says that it wrote more than it can.
     #[cold]
-    fn too_much(&self, used: UsedElement) -> Result<u32, DeviceFault> {
+    fn too_much(&self, used: UsedElement, clamps: &bool) -> Result<u32, DeviceFault> {
         // Into a chain that the device only reads it wrote nothing, whatever it says: existing
         // devices leave arbitrary values there, and nobody uses them.
         if self.writable == 0 || !used.is_length {
             return Ok(0);
+        }
+        if *clamps {
+            return Ok(self.writable);
         }
         Err(DeviceFault::WroteTooMuch {
             claimed: used.written,

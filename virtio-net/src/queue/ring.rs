@@ -9,7 +9,7 @@ use super::{
     StillInFlight, Virtqueue,
 };
 use crate::dma::{DmaRegion, Quiesced, Segment};
-use crate::features::Features;
+use crate::features::{Features, Interface};
 
 /// How much memory a [`Ring`] needs, which is known before it is made.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -30,10 +30,17 @@ impl RingLayout {
     /// Indirect tables come in a region of their own: see [`IndirectTables::bytes`].
     #[must_use]
     pub const fn new(size: QueueSize, features: Features) -> Self {
+        Self::of(Interface::Modern, size, features)
+    }
+
+    /// The needs for a device that is driven by `interface`. With the legacy one the region is
+    /// aligned to [`SplitLayout::LEGACY_ALIGNMENT`].
+    #[must_use]
+    pub const fn of(interface: Interface, size: QueueSize, features: Features) -> Self {
         let bytes = if features.contains(Features::RING_PACKED) {
             PackedLayout::new(size).bytes()
         } else {
-            SplitLayout::new(size).bytes()
+            SplitLayout::of(interface, size).bytes()
         };
         Self { bytes }
     }
@@ -106,10 +113,37 @@ impl<T> Ring<T> {
         rings: DmaRegion,
         tables: Option<IndirectTables>,
     ) -> Result<Self, QueueError> {
+        Self::of(Interface::Modern, size, features, rings, tables)
+    }
+
+    /// As [`new`](Self::new), for a device that is driven by `interface`: `rings` is as
+    /// [`RingLayout::of`] says. Of the legacy interface all queues are split ones.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new).
+    pub fn of(
+        interface: Interface,
+        size: QueueSize,
+        features: Features,
+        rings: DmaRegion,
+        tables: Option<IndirectTables>,
+    ) -> Result<Self, QueueError> {
         if features.contains(Features::RING_PACKED) {
             PackedQueue::new(size, features, rings, tables).map(Self::Packed)
         } else {
-            SplitQueue::new(size, features, rings, tables).map(Self::Split)
+            SplitQueue::of(interface, size, features, rings, tables).map(Self::Split)
+        }
+    }
+
+    /// Makes the queue take a length that is too long for the longest possible, instead of for a
+    /// fault. For a queue whose user can do without lengths; there are devices that tell wrong ones
+    /// in the control queue.
+    #[must_use]
+    pub fn clamping_lengths(self) -> Self {
+        match self {
+            Self::Packed(queue) => Self::Packed(queue.clamping_lengths()),
+            Self::Split(queue) => Self::Split(queue.clamping_lengths()),
         }
     }
 }

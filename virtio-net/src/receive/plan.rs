@@ -11,7 +11,7 @@
 
 use super::shape::{self, BufferShape, PAGE};
 use super::{FrameRules, Refill};
-use crate::features::Features;
+use crate::features::{Features, Interface};
 use crate::header::HeaderLayout;
 use crate::queue::{IndirectTables, QueueSize, RingLayout};
 
@@ -78,7 +78,7 @@ impl ReceivePlan {
     ) -> Result<Self, QueueTooShort> {
         let shape = BufferShape::of(mtu, features);
         let spanned = spanned(shape, mtu, features);
-        let held = size.buffers(features, shape.pieces());
+        let held = size.buffers(features, segments(shape, features));
         if held < spanned {
             return Err(QueueTooShort {
                 needed: spanned,
@@ -102,10 +102,10 @@ impl ReceivePlan {
     #[must_use]
     pub fn queue_size(mtu: u32, features: Features, wish: u32) -> QueueSize {
         let shape = BufferShape::of(mtu, features);
-        let pieces = shape.pieces();
+        let segments = segments(shape, features);
         let wish = wish.max(spanned(shape, mtu, features).into());
         let sizes = (1..=15).filter_map(|bit| QueueSize::new(1 << bit).ok());
-        let mut sizes = sizes.filter(|size| u32::from(size.buffers(features, pieces)) >= wish);
+        let mut sizes = sizes.filter(|size| u32::from(size.buffers(features, segments)) >= wish);
         sizes.next().unwrap_or(QueueSize::MAX)
     }
 
@@ -137,12 +137,18 @@ impl ReceivePlan {
     /// needs none.
     #[must_use]
     pub const fn table_len(&self) -> Option<u16> {
-        let pieces = self.shape.pieces();
-        if pieces > 1 && self.features.contains(Features::RING_INDIRECT_DESC) {
-            Some(pieces)
+        let segments = segments(self.shape, self.features);
+        if segments > 1 && self.features.contains(Features::RING_INDIRECT_DESC) {
+            Some(segments)
         } else {
             None
         }
+    }
+
+    /// Whether the header's place in a buffer is a segment of its own, cut off the first piece.
+    #[must_use]
+    pub const fn has_header_apart(&self) -> bool {
+        HeaderLayout::is_apart(self.features)
     }
 
     /// When buffers go back.
@@ -210,7 +216,12 @@ impl ReceivePlan {
     #[must_use]
     pub fn memory(&self) -> Memory {
         let pages = |bytes: usize| (bytes as u64).next_multiple_of(u64::from(PAGE));
-        let rings = RingLayout::new(self.size, self.features).bytes();
+        let interface = if self.features.contains(Features::VERSION_1) {
+            Interface::Modern
+        } else {
+            Interface::Legacy
+        };
+        let rings = RingLayout::of(interface, self.size, self.features).bytes();
         let tables = self.table_len();
         let tables = tables.map_or(0, |len| IndirectTables::bytes(self.size, len));
         Memory {
@@ -233,6 +244,12 @@ impl ReceivePlan {
         };
         self.whole_pages().saturating_add(shared)
     }
+}
+
+/// Segments that a buffer has for the queue: its pieces, of which the first may be two.
+const fn segments(shape: BufferShape, features: Features) -> u16 {
+    let apart = HeaderLayout::is_apart(features) as u16;
+    shape.pieces().saturating_add(apart)
 }
 
 /// Buffers that the longest frame lies in of those that were negotiated.

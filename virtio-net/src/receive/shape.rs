@@ -23,6 +23,9 @@ pub const MAX_PIECES: usize = (MAX_HEADER_LEN as u32)
     .saturating_add(LONGEST_FRAME)
     .div_ceil(PAGE) as usize;
 
+/// The most segments that a buffer comes to have for the queue: one more, as the header may be one.
+pub const MAX_SEGMENTS: usize = MAX_PIECES.saturating_add(1);
+
 /// The size of every buffer of a queue: pages, and a last piece that is smaller than one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct BufferShape {

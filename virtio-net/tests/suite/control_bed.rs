@@ -62,6 +62,20 @@ impl Bed {
     }
 
     pub(crate) fn with_limits(slots: u16, features: Features, limits: Limits) -> Self {
+        Self::over(slots, features, limits, SplitQueue::clamping_lengths)
+    }
+
+    /// With a queue for which a length that is too long is a fault.
+    pub(crate) fn strict(slots: u16, features: Features) -> Self {
+        Self::over(slots, features, LIMITS, |queue| queue)
+    }
+
+    fn over(
+        slots: u16,
+        features: Features,
+        limits: Limits,
+        made: fn(SplitQueue<Loan>) -> SplitQueue<Loan>,
+    ) -> Self {
         let size = 64;
         let queue_size = QueueSize::new(size).unwrap();
         let rings = SplitLayout::new(queue_size).bytes();
@@ -72,7 +86,7 @@ impl Bed {
         let queue = SplitQueue::new(queue_size, ring, shared.region(0, rings), None).unwrap();
         let region = shared.region(rings, layout.bytes());
         Self {
-            control: Control::new(queue, region, layout, features).unwrap(),
+            control: Control::new(made(queue), region, layout, features).unwrap(),
             shared,
             size,
             available: 0,

@@ -81,7 +81,7 @@ const PATIENCE: u64 = 20;
 impl Run {
     fn new(slots: u16) -> Self {
         Self {
-            bed: Bed::new(slots, Features::ALL),
+            bed: Bed::strict(slots, Features::ALL),
             wishes: Wishes::new(Features::ALL, LIMITS).unwrap(),
             wanted: Wanted::default(),
             now: 0,

@@ -61,7 +61,14 @@ fn a_device_that_wrote_nothing_is_noticed() {
     let garbled = |written, ack| Outcome::Garbled { written, ack };
     assert_eq!(outcome_of(&[], 1), garbled(1, 0xff));
     assert_eq!(outcome_of(&[], 0), garbled(0, 0xff));
-    assert_eq!(outcome_of(&[OK], 0), garbled(0, OK));
+}
+
+#[test]
+fn an_acknowledgement_needs_no_length() {
+    for written in [0, 1, 2, 1000, u32::MAX] {
+        assert_eq!(outcome_of(&[OK], written), Outcome::Accepted(Answer::None));
+        assert_eq!(outcome_of(&[ERR], written), Outcome::Refused);
+    }
 }
 
 #[test]
@@ -101,8 +108,10 @@ fn the_answer_of_a_refused_or_short_query_is_ignored() {
 }
 
 #[test]
-fn a_claim_of_more_bytes_than_there_are_is_a_fault_of_the_queue() {
-    let (mut bed, _) = taken();
+fn a_claim_of_more_bytes_than_there_are_is_a_fault_of_a_strict_queue() {
+    let mut bed = Bed::strict(2, Features::ALL);
+    bed.submit(&ON).unwrap();
+    bed.take();
     bed.answer_with(0, &[OK], 2);
     let fault = DeviceFault::WroteTooMuch {
         claimed: 2,

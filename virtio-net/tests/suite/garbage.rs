@@ -6,9 +6,9 @@ use std::cell::{Cell, RefCell};
 use proptest::prelude::*;
 use virtio_net::bring_up::Found;
 use virtio_net::features::{self, Features, Interface};
+use virtio_net::queue::split::SplitLayout;
 use virtio_net::queue::{QueueAddresses, QueueSize};
 use virtio_net::registers::{ConfigWrite, RegisterAddress, Registers};
-use virtio_net::transport::legacy_layout::LegacyLayout;
 use virtio_net::transport::pci::PciTransport;
 use virtio_net::transport::pci::queues::QueueSetup;
 use virtio_net::transport::pci::window::{ConfigWindow, Exclusive};
@@ -165,7 +165,7 @@ impl Exclusive for NoLock {
 fn setup(interface: Interface, index: u16, size: QueueSize) -> QueueSetup {
     let addresses = match interface {
         Interface::Modern => None,
-        Interface::Legacy => LegacyLayout::new(size).addresses_at(0x10_0000),
+        Interface::Legacy => SplitLayout::legacy(size).addresses_at(0x10_0000),
     };
     QueueSetup {
         index,

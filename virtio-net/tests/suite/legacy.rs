@@ -3,8 +3,9 @@
 use virtio_net::bring_up::{Found, Negotiated};
 use virtio_net::config::ConfigError;
 use virtio_net::features::{Features, Interface};
+use virtio_net::queue::split::SplitLayout;
 use virtio_net::queue::{QueueSize, QueueSizeError};
-use virtio_net::transport::legacy_layout::{LegacyAddressError, LegacyLayout};
+use virtio_net::transport::legacy_layout::LegacyAddressError;
 use virtio_net::transport::pci::capabilities::{LayoutError, Structure};
 use virtio_net::transport::pci::queues::{QueueSetup, QueueSetupError};
 use virtio_net::transport::pci::ring_reset::QueueResetError;
@@ -30,7 +31,7 @@ fn setup(start: u64, size: u16) -> QueueSetup {
     QueueSetup {
         index: 1,
         size,
-        addresses: LegacyLayout::new(size).addresses_at(start).unwrap(),
+        addresses: SplitLayout::legacy(size).addresses_at(start).unwrap(),
         vector: None,
     }
 }

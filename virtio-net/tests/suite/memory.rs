@@ -24,7 +24,7 @@ unsafe impl Sync for Shared {}
 
 impl Shared {
     pub(crate) fn new(len: usize) -> Self {
-        let layout = Layout::from_size_align(len, SplitLayout::ALIGNMENT).unwrap();
+        let layout = Layout::from_size_align(len, SplitLayout::LEGACY_ALIGNMENT).unwrap();
         // SAFETY: no caller asks for zero bytes.
         let start = NonNull::new(unsafe { alloc_zeroed(layout) }).expect("memory");
         Self { start, layout }

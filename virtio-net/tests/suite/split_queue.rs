@@ -1,9 +1,11 @@
 //! A split queue, step by step: what the device finds in the rings, what the driver gets back.
 
 use virtio_net::dma::{DmaRegion, Quiesced};
-use virtio_net::features::Features;
+use virtio_net::features::{Features, Interface};
 use virtio_net::queue::split::{IndirectTables, QueueError, SplitLayout, SplitQueue};
-use virtio_net::queue::{Notify, QueueSize, Refusal, Refused, StillInFlight, Virtqueue};
+use virtio_net::queue::{
+    DeviceFault, Notify, QueueSize, Refusal, Refused, StillInFlight, Virtqueue,
+};
 
 use crate::memory::{Bench, DEVICE_BASE, Descriptor, INDIRECT, NEXT, Shared, WRITE, segment};
 
@@ -289,9 +291,7 @@ fn after_a_reset_everything_in_flight_comes_back_once() {
     buffers.sort_unstable();
     assert_eq!(buffers, [1, 3]);
     assert_eq!(bench.queue.take_all(&quiesced()).count(), 0);
-    assert_eq!(bench.queue.in_flight(), 0);
-    bench.queue.reset().unwrap();
-    assert_eq!(bench.queue.free_slots(), 8);
+    assert_eq!((bench.queue.in_flight(), bench.queue.free_slots()), (0, 8));
 }
 
 #[test]
@@ -382,6 +382,60 @@ fn the_device_is_told_where_the_rings_lie() {
     assert_eq!(addresses.descriptors, DEVICE_BASE);
     assert_eq!(addresses.driver, DEVICE_BASE + 4096);
     assert_eq!(addresses.device, DEVICE_BASE + 4672);
+}
+
+#[test]
+fn a_legacy_queue_lies_where_its_device_computes_it() {
+    let size = QueueSize::new(8).unwrap();
+    let layout = SplitLayout::legacy(size);
+    let shared = Shared::new(layout.bytes() + 4096);
+    let make = |offset| {
+        let region = shared.region(offset, layout.bytes());
+        SplitQueue::of(Interface::Legacy, size, PLAIN, region, None)
+    };
+    assert_eq!(make(64).map(drop), Err(QueueError::BadAddress));
+
+    let mut queue = make(0).unwrap();
+    assert_eq!(Some(queue.addresses()), layout.addresses_at(DEVICE_BASE));
+    queue.add(&[segment(0x1000, 64)], 0, 7).unwrap();
+    assert_eq!(queue.publish(), Notify::Needed);
+    let available = DEVICE_BASE + 8 * 16;
+    assert_eq!(shared.read_u16(available + 2), 1);
+    use_first(&shared, DEVICE_BASE + 4096, 5);
+    assert_eq!(queue.pop_used(), Ok(Some((7, 5))));
+}
+
+#[test]
+fn a_length_that_is_too_long_is_clamped_where_that_was_asked_for() {
+    let size = QueueSize::new(8).unwrap();
+    let shared = Shared::new(SplitLayout::new(size).bytes());
+    for clamps in [false, true] {
+        let region = shared.region(0, SplitLayout::new(size).bytes());
+        let mut queue = SplitQueue::new(size, PLAIN, region, None).unwrap();
+        if clamps {
+            queue = queue.clamping_lengths();
+        }
+        queue.add(&[segment(0x1000, 64)], 0, 7).unwrap();
+        assert_eq!(queue.publish(), Notify::Needed);
+        use_first(&shared, queue.addresses().device, 65);
+        let fault = DeviceFault::WroteTooMuch {
+            claimed: 65,
+            writable: 64,
+        };
+        let expected = if clamps {
+            Ok(Some((7, 64)))
+        } else {
+            Err(fault)
+        };
+        assert_eq!(queue.pop_used(), expected);
+    }
+}
+
+/// The device uses the first chain, and says that it wrote `len` bytes.
+fn use_first(shared: &Shared, used: u64, len: u32) {
+    shared.write(used + 4, &0_u32.to_le_bytes());
+    shared.write(used + 8, &len.to_le_bytes());
+    shared.write(used + 2, &1_u16.to_le_bytes());
 }
 
 #[test]

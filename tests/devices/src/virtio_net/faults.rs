@@ -149,8 +149,13 @@ impl Core {
             return self.push_raw(memory, index, beyond, written, slots);
         }
         if self.take_fault(Fault::UsedLengthTooLong(role)) {
-            let too_long = chain.len() as u32 + EXCESS;
-            return self.push_raw(memory, index, id, too_long, slots);
+            let len = chain.len() as u32 + EXCESS;
+            self.faults.forced_interrupt = true;
+            // The element has no other for company, and is right but for the length.
+            let ring = self.ring(index);
+            ring.flush(memory)?;
+            ring.push_used(memory, Usage { chain, len })?;
+            return ring.flush(memory);
         }
         let usage = Usage {
             chain,

@@ -1,6 +1,7 @@
 //! The adapter on its own: start, stop, pause, settings, and its end.
 
 use anyhow::{Result, ensure};
+use devices::virtio_net::{Interface, feature};
 use devices::wire::stack::PingPlan;
 use ndis_host::ndis::limit_dpcs;
 use ndis_host::pnp;
@@ -15,8 +16,13 @@ use crate::world::{AdapterOptions, GUEST_ADDRESS, MILLISECOND_NS, SECOND_NS, Wor
 
 /// No failover: load, start, bind, traffic, pauses and restarts under traffic, unload.
 pub(super) fn boot(world: &mut World) -> Result<()> {
-    const PAUSES: u64 = 8;
     start_alone(world)?;
+    carry_and_pause(world)
+}
+
+/// Traffic, pauses and restarts under traffic.
+fn carry_and_pause(world: &World) -> Result<()> {
+    const PAUSES: u64 = 8;
     let traffic = world.start_traffic(SHORT);
     world.finish_traffic(traffic, PATIENCE_NS)?;
     expect_undisturbed(world)?;
@@ -28,6 +34,50 @@ pub(super) fn boot(world: &mut World) -> Result<()> {
         linger(5);
         pnp::restart_stack(world.adapter().device);
     }
+    world.finish_traffic(traffic, PATIENCE_NS)?;
+    expect_no_events()
+}
+
+/// As [`boot`], on a device of before virtio 1, with or without what such a device could have; then
+/// the administrator disables and enables it. There is no VF: STANDBY is not among the features of
+/// such a device.
+pub(super) fn boot_on_legacy(world: &mut World) -> Result<()> {
+    let (mut offers, mut lacks) = (0, 0);
+    for feature in [
+        feature::MRG_RXBUF,
+        feature::ANY_LAYOUT,
+        feature::CTRL_VQ | feature::CTRL_RX,
+    ] {
+        if sched::chance(2) {
+            offers |= feature;
+        } else {
+            lacks |= feature;
+        }
+    }
+    let options = AdapterOptions {
+        offers,
+        lacks,
+        interface: Some(Interface::Legacy),
+        ..AdapterOptions::default()
+    };
+    world.add_adapter(&options)?;
+    world.start_adapter()?;
+    world.wait_for_link(SECOND_NS)?;
+    let state = world.adapter().control.state();
+    ensure!(state.legacy, "the driver does not use the legacy registers");
+    ensure!(
+        state.features & offers == offers,
+        "the driver took {:#x} of {offers:#x}",
+        state.features
+    );
+    carry_and_pause(world)?;
+
+    let traffic = world.start_traffic(LONG);
+    world.wait_for_bytes(traffic, LONG / 4, PATIENCE_NS)?;
+    pnp::disable_device(world.adapter().device);
+    linger(20);
+    world.start_adapter()?;
+    world.wait_for_link(10 * SECOND_NS)?;
     world.finish_traffic(traffic, PATIENCE_NS)?;
     expect_no_events()
 }

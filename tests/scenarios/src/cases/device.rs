@@ -49,10 +49,7 @@ pub(super) fn device_num_buffers(world: &mut World) -> Result<()> {
         Fault::NumBuffersHuge
     };
     // The number means something only then.
-    let options = AdapterOptions {
-        offers: feature::MRG_RXBUF,
-        ..AdapterOptions::default()
-    };
+    let options = AdapterOptions::default().offering(feature::MRG_RXBUF);
     start_alone_with(world, &options)?;
     breaks_alone(world, fault, &[reason::RECEIVE_RING_BROKEN])
 }

@@ -35,6 +35,7 @@ pub(super) fn vf_first(world: &mut World) -> Result<()> {
 
 /// Planned removals and returns, again and again. Nothing may show above.
 pub(super) fn vf_comes_and_goes(world: &mut World) -> Result<()> {
+    start_on_vf(world)?;
     come_and_go(world, LONG / 4)?;
     expect_undisturbed(world)
 }
@@ -43,6 +44,7 @@ pub(super) fn vf_comes_and_goes(world: &mut World) -> Result<()> {
 /// may overtake each other there; none may be lost, or come twice.
 pub(super) fn vf_on_uneven_paths(world: &mut World) -> Result<()> {
     world.use_uneven_paths();
+    start_on_vf(world)?;
     come_and_go(world, LONG)?;
     expect_complete(world)?;
     expect_link_stayed(world)
@@ -51,6 +53,7 @@ pub(super) fn vf_on_uneven_paths(world: &mut World) -> Result<()> {
 /// The stack cancels sends while the VF comes and goes. What is lost, came back as aborted.
 pub(super) fn cancelled_sends(world: &mut World) -> Result<()> {
     world.tcpip.cancel_sends(20);
+    start_on_vf(world)?;
     come_and_go(world, LONG / 8)?;
     let (account, counters) = (world.ledgers.account(), world.tcpip.counters());
     let aborted = counters
@@ -74,10 +77,9 @@ pub(super) fn cancelled_sends(world: &mut World) -> Result<()> {
     expect_link_stayed(world)
 }
 
-/// Four rounds, each under `bytes` of traffic.
-fn come_and_go(world: &mut World, bytes: u64) -> Result<()> {
+/// Four rounds, each under `bytes` of traffic, from when the VF carries.
+pub(super) fn come_and_go(world: &mut World, bytes: u64) -> Result<()> {
     const ROUNDS: u64 = 4;
-    start_on_vf(world)?;
     let traffic = world.start_traffic(ROUNDS * bytes);
     for round in 1..=ROUNDS {
         world.wait_for_bytes(traffic, round * bytes, PATIENCE_NS)?;

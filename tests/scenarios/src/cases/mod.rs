@@ -5,6 +5,7 @@
 
 mod adapter;
 mod adversary;
+mod commands;
 mod device;
 mod failover;
 mod faults;
@@ -133,6 +134,14 @@ const CASES: &[Case] = &[
     world("jumbo_single", Sometimes, receive::jumbo_single),
     world("frames_too_long", Sometimes, receive::frames_too_long),
     world("device_scatters", Sometimes, receive::device_scatters),
+    world("filter_follows", Sometimes, commands::filter_follows),
+    world("filter_with_changed_address", Often, commands::filter_with_changed_address),
+    world("announcement_asked_for", Often, commands::announcement_asked_for),
+    world("commands_answered_badly", Sometimes, commands::commands_answered_badly),
+    world("commands_never_answered", Often, commands::commands_never_answered),
+    world("control_queue_breaks", Sometimes, commands::control_queue_breaks),
+    world("telling_doorbells", Sometimes, commands::telling_doorbells),
+    world("boot_on_legacy", Sometimes, adapter::boot_on_legacy),
     bare("truncated_image", Often, loading::truncated_image),
 ];
 

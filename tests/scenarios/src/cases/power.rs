@@ -86,7 +86,7 @@ pub(super) fn sleep_brings_vf(world: &mut World) -> Result<()> {
 }
 
 /// The machine is hibernated and wakes up with a device that offers less, or more, or has queues
-/// of other sizes.
+/// of other sizes. Nothing of the one before is kept, and what the new one can be told, it is.
 pub(super) fn hibernate_changed_device(world: &mut World) -> Result<()> {
     start_alone(world)?;
     let traffic = world.start_traffic(LONG);
@@ -108,9 +108,33 @@ pub(super) fn hibernate_changed_device(world: &mut World) -> Result<()> {
             taken & !features == 0,
             "the driver took {taken:#x} of {features:#x}"
         );
+        expect_filter(world, features)?;
     }
     world.finish_traffic(traffic, PATIENCE_NS)?;
     expect_no_events()
+}
+
+/// The device filters if it can, and is not asked if it can't.
+fn expect_filter(world: &World, features: u128) -> Result<()> {
+    let control = &world.adapter().control;
+    let commands = control.counters().commands;
+    if features & feature::CTRL_RX == 0 {
+        linger(5);
+        let more = control.counters().commands;
+        ensure!(
+            commands == more,
+            "a device without a filter was told of one"
+        );
+        let rules = control.receive_rules();
+        ensure!(rules.promiscuous, "a device without a filter has {rules:?}");
+        return Ok(());
+    }
+    let control = control.clone();
+    world.wait_for("the device's filter", SECOND_NS, move || {
+        let rules = control.receive_rules();
+        let groups = rules.multicast.is_some_and(|groups| groups.len() == 1);
+        !rules.promiscuous && groups
+    })
 }
 
 /// What every virtio 1 device offers, and some of what it need not.
@@ -120,6 +144,10 @@ fn any_features() -> u128 {
         feature::STATUS,
         feature::INDIRECT_DESC,
         feature::EVENT_IDX,
+        feature::CTRL_VQ | feature::CTRL_RX,
+        feature::NOTIFICATION_DATA,
+        feature::RING_PACKED,
+        feature::IN_ORDER,
     ];
     let chosen = optional.into_iter().filter(|_| sched::chance(2));
     chosen.fold(

@@ -23,6 +23,7 @@ pub(super) mod reason {
     pub(in super::super) const TRANSMIT_RING_BROKEN: u32 = 0x201;
     pub(in super::super) const RECEIVE_RING_BROKEN: u32 = 0x202;
     pub(in super::super) const NEEDS_RESET: u32 = 0x203;
+    pub(in super::super) const CONTROL_QUEUE: u32 = 0x204;
     pub(in super::super) const NO_TRANSPORT: u32 = 0x303;
     pub(in super::super) const NO_RESET: u32 = 0x304;
     pub(in super::super) const NO_FEATURES: u32 = 0x305;

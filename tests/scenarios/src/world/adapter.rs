@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, anyhow};
 use devices::virtio_net::{
-    DeviceCounters, DeviceEvent, VirtioNet, VirtioNetConfig, VirtioNetControl, feature,
+    DeviceCounters, DeviceEvent, Interface, VirtioNet, VirtioNetConfig, VirtioNetControl, feature,
 };
+use devices::wire::MacAddress;
 use ndis_host::ndis::{AdapterReport, adapter_report};
 use ndis_host::pnp::{self, DeviceId};
 use ndis_host::registry::Value;
 use ndis_host::sched;
 
-use super::{GUEST_MAC, SECOND_NS, World, borrowed, machine};
+use super::{Draws, GUEST_MAC, SECOND_NS, World, borrowed, machine};
 
 /// What the adapter is made with.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +28,10 @@ pub struct AdapterOptions {
     pub lacks: u128,
     /// The MTU that it states; `None`: 1500.
     pub mtu: Option<u16>,
+    /// How the driver reaches it; `None`: by the capabilities of virtio 1.
+    pub interface: Option<Interface>,
+    /// Its hardware address; `None`: that of the guest.
+    pub mac: Option<MacAddress>,
 }
 
 impl AdapterOptions {
@@ -37,6 +42,13 @@ impl AdapterOptions {
             standby: true,
             ..Self::default()
         }
+    }
+
+    /// With features that the device offers in any case.
+    #[must_use]
+    pub fn offering(mut self, features: u128) -> Self {
+        self.offers |= features;
+        self
     }
 
     /// With another registry value.
@@ -75,6 +87,37 @@ fn rings_by_seed(mut config: VirtioNetConfig) -> VirtioNetConfig {
         if sched::chance(6) {
             config = config.without(missing);
         }
+    }
+    config
+}
+
+/// Half of the devices have a control queue, with some of what goes with it; a quarter want doorbells
+/// that tell how far a queue was filled. These are drawn apart, so that they add nothing to what the
+/// machine draws.
+fn commands_by_seed(seed: u64, mut config: VirtioNetConfig) -> VirtioNetConfig {
+    const APART: u64 = 0x636f_6e74_726f_6c21;
+    let mut draws = Draws::new(seed ^ APART);
+    if draws.below(4) == 0 {
+        config = config.with(feature::NOTIFICATION_DATA);
+    }
+    if draws.below(2) == 0 {
+        return config;
+    }
+    config = config.with(feature::CTRL_VQ);
+    for (one_in, more) in [
+        (4, feature::CTRL_RX),
+        (2, feature::CTRL_RX_EXTRA),
+        (4, feature::GUEST_ANNOUNCE),
+        (2, feature::CTRL_MAC_ADDR),
+    ] {
+        // All but one in so many have it.
+        if draws.below(one_in) != 0 {
+            config = config.with(more);
+        }
+    }
+    if draws.below(4) == 0 {
+        config = config.with(feature::MQ);
+        config.max_pairs = 4;
     }
     config
 }
@@ -120,9 +163,12 @@ impl World {
     ///
     /// The INF does not know the device.
     pub fn add_adapter(&mut self, options: &AdapterOptions) -> Result<()> {
-        let mut config = rings_by_seed(VirtioNetConfig::new(GUEST_MAC))
+        let mac = options.mac.unwrap_or(GUEST_MAC);
+        let config = rings_by_seed(VirtioNetConfig::new(mac));
+        let mut config = commands_by_seed(self.seed, config)
             .with(options.offers)
-            .without(options.lacks);
+            .without(options.lacks)
+            .through(options.interface.unwrap_or(Interface::Modern));
         config.mtu = options.mtu.unwrap_or(config.mtu);
         let config = if options.standby {
             config.with(feature::STANDBY)
@@ -149,6 +195,9 @@ impl World {
             control = Some(handle);
             Box::new(function)
         })?;
+        control
+            .iter()
+            .for_each(|it| it.use_clock(self.clock.clone()));
         pnp::limit_messages(device, self.messages.or_else(messages_by_seed));
         let control = control.ok_or_else(|| anyhow!("pnp did not build the device"))?;
         control.connect(

@@ -97,6 +97,14 @@ cases! {
     jumbo_single
     frames_too_long
     device_scatters
+    filter_follows
+    filter_with_changed_address
+    announcement_asked_for
+    commands_answered_badly
+    commands_never_answered
+    control_queue_breaks
+    telling_doorbells
+    boot_on_legacy
     truncated_image
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Invariant of [`RingMemory`]: its three pointers lie in one region that it owns, aligned and laid
 //! out by [`PackedLayout`] for `size` descriptors, and every [`Position`] that it meets has an offset
-//! below `size`: [`Position::START`] has, and all others come from [`RingMemory::advanced`], as there
+//! below `size`: [`Position::START`] has, and all others come from [`RingMemory::advance`], as there
 //! is one such memory per queue, and nobody else sees positions. All accesses are volatile or atomic, since the device
 //! reads and writes at will; what is written here is never read back.
 
@@ -149,10 +149,10 @@ impl RingMemory {
         position.is_used(rest).then_some(UsedDescriptor(rest))
     }
 
-    /// `count` descriptors behind `position`.
+    /// Moves `position` by `count` descriptors.
     #[inline]
-    pub(super) const fn advanced(&self, position: Position, count: u16) -> Position {
-        position.advanced(count, self.size.get())
+    pub(super) const fn advance(&self, position: &mut Position, count: u16) {
+        position.advance(count, self.size.get());
     }
 
     /// Tells the device of what the driver wants to hear; one store, so that what the device reads

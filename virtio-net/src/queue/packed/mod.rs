@@ -105,6 +105,15 @@ impl<T> PackedQueue<T> {
         Ok(queue)
     }
 
+    /// Makes the queue take a length that is too long for the longest possible, instead of for a
+    /// fault. For a queue whose user can do without lengths; there are devices that tell wrong ones
+    /// in the control queue.
+    #[must_use]
+    pub fn clamping_lengths(mut self) -> Self {
+        self.chains.clamp_lengths();
+        self
+    }
+
     #[inline]
     fn must_rearm(&self) -> bool {
         self.event_index && self.interrupts && self.used_event != self.used
@@ -150,14 +159,13 @@ impl<T> PackedQueue<T> {
     /// Gives the next used buffer to `take`, with the bytes written. `Ok(false)`: there is none.
     #[inline(always)] // a call would cost as much as what it does
     fn take_used(&mut self, take: impl FnOnce(T, u32)) -> Result<bool, DeviceFault> {
-        let position = self.used;
         if self.is_common
-            && let Some(used) = self.memory.read_used(position)
+            && let Some(used) = self.memory.read_used(self.used)
         {
             self.barriers.after_observing_used();
             return match self.chains.reclaim(used.element(), take) {
                 Ok(count) => {
-                    self.used = self.memory.advanced(position, count);
+                    self.memory.advance(&mut self.used, count);
                     self.in_flight = self.in_flight.wrapping_sub(1);
                     Ok(true)
                 }
@@ -201,7 +209,7 @@ impl<T> PackedQueue<T> {
         match self.chains.reclaim_oldest(used.element()) {
             Ok(oldest) => {
                 self.batch = (!oldest.is_named).then_some(used);
-                self.used = self.memory.advanced(self.used, oldest.count);
+                self.memory.advance(&mut self.used, oldest.count);
                 self.in_flight = self.in_flight.wrapping_sub(1);
                 Ok(Some((oldest.buffer, oldest.written)))
             }

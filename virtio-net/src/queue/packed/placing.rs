@@ -74,7 +74,7 @@ impl<T> PackedQueue<T> {
         }
         let next = self.next;
         self.write_head(next, *segment, flags(writable, false));
-        self.next = self.memory.advanced(next, 1);
+        self.memory.advance(&mut self.next, 1);
         let writable = if writable { segment.len() } else { 0 };
         Ok(Chain { count: 1, writable })
     }
@@ -94,7 +94,7 @@ impl<T> PackedQueue<T> {
         };
         let mut position = self.next;
         for (number, segment) in segments.iter().enumerate().skip(1) {
-            position = self.memory.advanced(position, 1);
+            self.memory.advance(&mut position, 1);
             let descriptor = numbered(*segment, id, chained(number), position);
             self.memory.write(position, descriptor);
         }
@@ -147,7 +147,7 @@ impl<T> PackedQueue<T> {
     /// Goes on behind `count` descriptors, which were written for one buffer.
     #[inline]
     fn took(&mut self, count: u16, writable: u32) -> Chain {
-        self.next = self.memory.advanced(self.next, count);
+        self.memory.advance(&mut self.next, count);
         Chain { count, writable }
     }
 }

@@ -1,7 +1,5 @@
 //! A place in a packed ring, with the wrap counter there (virtio 1.2, 2.8.1).
 
-use core::hint::cold_path;
-
 use virtio_spec::virtq::DescF;
 
 /// `AVAIL` of a descriptor.
@@ -53,24 +51,32 @@ impl Position {
         self.offset() | (self.used() & USED)
     }
 
-    /// `count` descriptors on, no more than `size`, in a ring of `size`.
+    /// Goes on by `count` descriptors, no more than `size`, in a ring of `size`.
     ///
-    /// The offset of what comes out is less than `size`, whatever went in.
+    /// The offset is less than `size` then, whatever it was.
     #[inline]
-    pub(super) const fn advanced(self, count: u16, size: u16) -> Self {
+    pub(super) const fn advance(&mut self, count: u16, size: u16) {
         // Less than 32768 and at most 32768.
         let offset = self.offset().wrapping_add(count);
         if offset < size {
-            return Self(self.0.wrapping_add(count as u64));
+            self.0 = self.0.wrapping_add(count as u64);
+        } else {
+            self.turn(offset, size);
         }
-        cold_path();
+    }
+
+    /// Turns with `offset`, which is beyond the ring. Out of line, so that the common way is free of
+    /// what this one needs.
+    #[cold]
+    #[inline(never)]
+    const fn turn(&mut self, offset: u16, size: u16) {
         let offset = offset.wrapping_sub(size);
         let lap = (self.0 & BOTH) ^ BOTH;
-        Self(if offset < size {
+        self.0 = if offset < size {
             offset as u64 | lap
         } else {
             lap
-        })
+        };
     }
 }
 
@@ -94,11 +100,14 @@ mod tests {
                     (0x8000, 0)
                 };
                 assert_eq!((place.available(), place.used()), (available, used));
-                assert_eq!(place.advanced(size, size).advanced(size, size), place);
+                let mut round = place;
+                round.advance(size, size);
+                round.advance(size, size);
+                assert_eq!(round, place);
                 if offset == size - 1 {
                     wrap ^= 1;
                 }
-                place = place.advanced(1, size);
+                place.advance(1, size);
             }
         }
     }

@@ -16,6 +16,7 @@ use super::super::{QueueAddresses, QueueError, QueueSize};
 use super::layout::SplitLayout;
 use crate::barrier;
 use crate::dma::DmaRegion;
+use crate::features::Interface;
 
 const _: () = assert!(size_of::<UsedElem>() == 8 && align_of::<UsedElem>() <= 4);
 
@@ -27,6 +28,7 @@ const INDEX: usize = 2;
 #[derive(Debug)]
 pub(super) struct RingMemory {
     size: QueueSize,
+    layout: SplitLayout,
     descriptors: NonNull<Descriptor>,
     available: NonNull<u8>,
     used: NonNull<u8>,
@@ -37,19 +39,24 @@ pub(super) struct RingMemory {
 unsafe impl Send for RingMemory {}
 
 impl RingMemory {
-    /// Lays the rings of `size` entries out in `region` and zeroes them.
-    pub(super) fn new(size: QueueSize, region: DmaRegion) -> Result<Self, QueueError> {
+    /// Lays the rings of `size` entries out in `region`, as `interface` has them, and zeroes them.
+    pub(super) fn new(
+        interface: Interface,
+        size: QueueSize,
+        region: DmaRegion,
+    ) -> Result<Self, QueueError> {
         if !size.is_split() {
             return Err(QueueError::BadSize(size));
         }
-        let layout = SplitLayout::new(size);
-        check(&region, layout.bytes(), SplitLayout::ALIGNMENT)?;
+        let layout = SplitLayout::of(interface, size);
+        check(&region, layout.bytes(), layout.alignment())?;
         let at = |offset| {
             // SAFETY: the offset is less than `layout.bytes()`, which the region has (checked above).
             unsafe { region.va().byte_add(offset) }
         };
         let mut memory = Self {
             size,
+            layout,
             descriptors: at(layout.descriptors()).cast(),
             available: at(layout.driver()),
             used: at(layout.device()),
@@ -61,12 +68,12 @@ impl RingMemory {
 
     /// Zeroes all rings: indices, flags and event indices start at 0 (virtio 1.2, 2.7.10.1).
     pub(super) fn clear(&mut self) {
-        zero(&self.region, SplitLayout::new(self.size).bytes());
+        zero(&self.region, self.layout.bytes());
     }
 
     /// Where the device finds the rings.
     pub(super) fn addresses(&self) -> QueueAddresses {
-        let layout = SplitLayout::new(self.size);
+        let layout = &self.layout;
         // In 64 bits, as `check` has seen.
         let at = |offset: usize| self.region.device_address().wrapping_add(offset as u64);
         QueueAddresses {

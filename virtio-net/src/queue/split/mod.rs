@@ -21,7 +21,7 @@ use super::{
 pub use super::{IndirectTables, QueueError};
 use crate::barrier::Barriers;
 use crate::dma::{DmaRegion, Quiesced, Segment};
-use crate::features::Features;
+use crate::features::{Features, Interface};
 
 /// A split virtqueue that lends buffers of type `T` to the device. See [`Virtqueue`].
 ///
@@ -63,7 +63,8 @@ impl<T> SplitQueue<T> {
     /// Makes an empty queue, with interrupts enabled, and zeroes its rings.
     ///
     /// `features` are the negotiated ones; `RING_EVENT_IDX`, `RING_INDIRECT_DESC`, `IN_ORDER` and
-    /// `ORDER_PLATFORM` matter. `rings` has [`SplitLayout::bytes`] or more. `tables` are used only with the feature.
+    /// `ORDER_PLATFORM` matter. `rings` has [`SplitLayout::bytes`] or more. `tables` are used only
+    /// with the feature.
     ///
     /// # Errors
     ///
@@ -74,11 +75,27 @@ impl<T> SplitQueue<T> {
         rings: DmaRegion,
         tables: Option<IndirectTables>,
     ) -> Result<Self, QueueError> {
+        Self::of(Interface::Modern, size, features, rings, tables)
+    }
+
+    /// As [`new`](Self::new), laid out as `interface` has it: `rings` has the bytes and the alignment
+    /// of [`SplitLayout::of`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new).
+    pub fn of(
+        interface: Interface,
+        size: QueueSize,
+        features: Features,
+        rings: DmaRegion,
+        tables: Option<IndirectTables>,
+    ) -> Result<Self, QueueError> {
         let indirect = features.contains(Features::RING_INDIRECT_DESC);
         let in_order = features.contains(Features::IN_ORDER);
         Ok(Self {
             tables: fitting(tables, size, indirect)?,
-            memory: RingMemory::new(size, rings)?,
+            memory: RingMemory::new(interface, size, rings)?,
             chains: Chains::new(size, in_order).map_err(|_| QueueError::OutOfMemory)?,
             barriers: Barriers::new(features),
             available: 0,
@@ -91,6 +108,15 @@ impl<T> SplitQueue<T> {
             used_event: 0,
             fault: None,
         })
+    }
+
+    /// Makes the queue take a length that is too long for the longest possible, instead of for a
+    /// fault. For a queue whose user can do without lengths; there are devices that tell wrong ones
+    /// in the control queue.
+    #[must_use]
+    pub fn clamping_lengths(mut self) -> Self {
+        self.chains.clamp_lengths();
+        self
     }
 
     /// Gives the next used buffer to `take`, with the bytes written. `Ok(false)`: there is none.

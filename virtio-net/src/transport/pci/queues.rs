@@ -7,7 +7,7 @@ use super::{Layout, PciTransport, common};
 use crate::features::Features;
 use crate::queue::{QueueAddresses, QueueSize, QueueSizeError};
 use crate::registers::{RegisterAddress, Registers};
-use crate::transport::legacy_layout::{LegacyAddressError, LegacyLayout};
+use crate::transport::legacy_layout::{self, LegacyAddressError};
 
 /// What a vector register reads when the device has no interrupt for the event
 /// (`VIRTIO_MSI_NO_VECTOR`).
@@ -22,7 +22,8 @@ pub struct QueueSetup {
     /// legacy interface exactly that.
     pub size: QueueSize,
     /// Where the rings lie; from [`Virtqueue::addresses`](crate::queue::Virtqueue::addresses). On
-    /// the legacy interface those of [`LegacyLayout`].
+    /// the legacy interface those of
+    /// [`SplitLayout::legacy`](crate::queue::split::SplitLayout::legacy).
     pub addresses: QueueAddresses,
     /// Entry of the MSI-X table to signal, or `None` for no message.
     pub vector: Option<u16>,
@@ -199,8 +200,7 @@ impl<R: Registers> PciTransport<R> {
         if setup.size != size {
             return Err(QueueSetupError::LegacySize { size });
         }
-        let page = LegacyLayout::new(size)
-            .page(&setup.addresses)
+        let page = legacy_layout::page(size, &setup.addresses)
             .map_err(QueueSetupError::LegacyAddresses)?;
         let address = LegacyRegisters::at(legacy::QUEUE_ADDRESS);
         if self.registers.read32(address) != 0 {
