@@ -58,16 +58,10 @@ impl BufferShape {
 
     /// Bytes that the device may write into one buffer, header included.
     #[must_use]
-    pub const fn len(&self) -> u32 {
+    pub const fn bytes(&self) -> u32 {
         (self.pages as u32)
             .saturating_mul(PAGE)
             .saturating_add(self.rest)
-    }
-
-    /// Whether the buffer has no bytes, which none has.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// Pieces that are each contiguous, and so segments for the queue; at most [`MAX_PIECES`].
@@ -89,8 +83,8 @@ impl BufferShape {
     /// Buffers that hold `frame` bytes behind a header of `header` bytes, each filled before the next.
     pub(super) const fn spanned(&self, header: u32, frame: u32) -> u16 {
         let whole = header.saturating_add(frame);
-        match whole.checked_add(self.len().saturating_sub(1)) {
-            Some(sum) => match sum.checked_div(self.len()) {
+        match whole.checked_add(self.bytes().saturating_sub(1)) {
+            Some(sum) => match sum.checked_div(self.bytes()) {
                 Some(buffers) if buffers <= u16::MAX as u32 => buffers as u16,
                 _ => u16::MAX,
             },
@@ -154,7 +148,7 @@ mod tests {
 
     fn shape(mtu: u32, features: Features) -> (u32, u16) {
         let shape = BufferShape::of(mtu, features);
-        (shape.len(), shape.pieces())
+        (shape.bytes(), shape.pieces())
     }
 
     #[test]
@@ -192,13 +186,13 @@ mod tests {
     fn buffers_hold_what_the_specification_asks_for() {
         let hash = Features::VERSION_1 | Features::HASH_REPORT;
         for mtu in [68, 576, 1280, 1500] {
-            assert!(BufferShape::of(mtu, Features::NONE).len() >= 1524);
-            assert!(BufferShape::of(mtu, Features::VERSION_1).len() >= 1526);
-            assert!(BufferShape::of(mtu, hash).len() >= 1534);
+            assert!(BufferShape::of(mtu, Features::NONE).bytes() >= 1524);
+            assert!(BufferShape::of(mtu, Features::VERSION_1).bytes() >= 1526);
+            assert!(BufferShape::of(mtu, hash).bytes() >= 1534);
             let big = BufferShape::of(mtu, Features::VERSION_1 | Features::GUEST_UFO);
-            assert!(big.len() >= 65_601, "{big:?}");
+            assert!(big.bytes() >= 65_601, "{big:?}");
             let big = BufferShape::of(mtu, hash | Features::GUEST_USO6);
-            assert!(big.len() >= 65_609, "{big:?}");
+            assert!(big.bytes() >= 65_609, "{big:?}");
         }
     }
 
@@ -206,16 +200,19 @@ mod tests {
     fn every_mtu_fits() {
         for features in [Features::NONE, Features::VERSION_1, MERGEABLE] {
             let header = HeaderLayout::of(features).size() as u32;
-            for mtu in (68..=65_535).step_by(if cfg!(miri) { 997 } else { 1 }) {
+            for mtu in 68..=65_535 {
                 let shape = BufferShape::of(mtu, features);
                 let spanned = shape.spanned(header, mtu + ETHERNET_HEADER + VLAN_TAG);
-                assert!(u32::from(spanned) * shape.len() >= header + mtu + 18);
+                assert!(u32::from(spanned) * shape.bytes() >= header + mtu + 18);
                 assert!(spanned == 1 || features.contains(Features::MRG_RXBUF));
                 assert!(usize::from(shape.pieces()) <= MAX_PIECES);
-                assert_eq!(shape.len() % LINE, 0);
+                assert_eq!(shape.bytes() % LINE, 0);
                 // At most a line is wasted, unless the buffer is an equal part of a page.
                 let used = header + mtu.max(LEAST_MTU) + 18;
-                assert!(shape.len() <= PAGE || shape.len() < used + LINE, "{mtu}");
+                assert!(
+                    shape.bytes() <= PAGE || shape.bytes() < used + LINE,
+                    "{mtu}"
+                );
             }
         }
     }

@@ -89,7 +89,7 @@ fn pieces_lie_apart_each_in_one_page() {
                     assert_eq!(before, None);
                     len += place.len;
                 }
-                assert_eq!(len, plan.shape().len());
+                assert_eq!(len, plan.shape().bytes());
                 assert_eq!(plan.place(buffer, plan.shape().pieces()), None);
             }
             assert_eq!(plan.place(plan.buffers(), 0), None);
@@ -122,7 +122,7 @@ fn there_is_room_for_one_frame_of_the_longest() {
         } else {
             LONGEST_FRAME.min(mtu + 18)
         };
-        let room = u32::from(plan.buffers()) * plan.shape().len();
+        let room = u32::from(plan.buffers()) * plan.shape().bytes();
         assert!(room >= header + longest, "{plan:?}");
         assert!(plan.low() <= plan.buffers());
         let spanned = plan.rules().most_spanned();
