@@ -13,7 +13,7 @@ use ndis_sys as sys;
 use vioprot::pair::Addresses;
 use virtio_net::dma::Segment;
 use virtio_net::queue::{Refused, Ring, Virtqueue};
-use virtio_net::receive::{Frame, FrameRules, MAX_PIECES, Place, Progress, ReceivePlan};
+use virtio_net::receive::{Frame, FrameRules, MAX_SEGMENTS, Place, Progress, ReceivePlan};
 
 /// Contiguous memory of a buffer: all of it, for most.
 struct Piece {
@@ -55,6 +55,18 @@ impl Piece {
         unsafe { Segment::new(self.address, self.len) }
     }
 
+    /// The first `header` bytes, and the others.
+    fn split(&self, header: u32) -> (Segment, Segment) {
+        let behind = self.address.wrapping_add(header.into());
+        // SAFETY: as for `segment`.
+        unsafe {
+            (
+                Segment::new(self.address, header),
+                Segment::new(behind, self.len.saturating_sub(header)),
+            )
+        }
+    }
+
     /// The first `used` bytes, as far as there are so many.
     fn bytes(&self, used: u32) -> &[u8] {
         // SAFETY: the piece is its buffer's, and the device is done with that. A device that writes
@@ -73,6 +85,8 @@ pub(crate) struct Buffer {
     /// Further pieces, for a buffer that holds long frames by itself.
     rest: Vec<(Piece, Mdl)>,
     list: NonNull<sys::NET_BUFFER_LIST>,
+    /// Segments that the device gets: the pieces, and the header if that has to be apart.
+    segments: u16,
     /// Bytes of the virtio header.
     header: usize,
     /// Bytes that the device wrote, header included.
@@ -129,6 +143,7 @@ impl Buffer {
             following,
             rest,
             list,
+            segments: plan.shape().segments(),
             header,
             used: 0,
             skip: 0,
@@ -144,7 +159,7 @@ impl Buffer {
         to: &mut Ring<Box<Self>>,
     ) -> Result<(), Refused<Box<Self>>> {
         let readable = usize::from(cfg!(mutant = "post_readable_buffer"));
-        if self.rest.is_empty() {
+        if self.segments == 1 {
             to.add(&[self.start.segment()], readable, self)
         } else {
             self.lend_pieces(to)
@@ -153,12 +168,16 @@ impl Buffer {
 
     #[inline(never)]
     fn lend_pieces(self: Box<Self>, to: &mut Ring<Box<Self>>) -> Result<(), Refused<Box<Self>>> {
-        let mut segments = [self.start.segment(); MAX_PIECES];
-        let others = segments.iter_mut().skip(1);
-        for (segment, (piece, _)) in others.zip(&self.rest) {
-            *segment = piece.segment();
+        let is_apart = usize::from(self.segments) > self.rest.len().saturating_add(1);
+        let header = if is_apart { self.header } else { 0 };
+        let (front, behind) = self.start.split(header as u32);
+        let parts = is_apart.then_some(front).into_iter().chain([behind]);
+        let parts = parts.chain(self.rest.iter().map(|(piece, _)| piece.segment()));
+        let mut segments = [behind; MAX_SEGMENTS];
+        for (segment, part) in segments.iter_mut().zip(parts) {
+            *segment = part;
         }
-        let count = self.rest.len().saturating_add(1);
+        let count = usize::from(self.segments);
         to.add(segments.get(..count).unwrap_or_default(), 0, self)
     }
 

@@ -54,6 +54,13 @@ impl HeaderLayout {
         }
     }
 
+    /// Whether the header has a descriptor of its own, in front of those of the frame: so it is for
+    /// legacy devices that do not take any other layout (virtio 1.2, 5.1.6.6).
+    #[must_use]
+    pub const fn is_apart(features: Features) -> bool {
+        !features.intersects(Features::VERSION_1) && !features.intersects(Features::ANY_LAYOUT)
+    }
+
     /// Bytes in a header.
     #[must_use]
     pub const fn size(self) -> usize {
@@ -207,5 +214,13 @@ mod tests {
         let mut bytes = [0xee; 20];
         HeaderLayout::Hash.write(&SAMPLE, &mut bytes).unwrap();
         assert_eq!(bytes[12..], [0; 8]);
+    }
+
+    #[test]
+    fn only_old_devices_want_the_header_apart() {
+        assert!(HeaderLayout::is_apart(Features::NONE));
+        assert!(HeaderLayout::is_apart(Features::MRG_RXBUF));
+        assert!(!HeaderLayout::is_apart(Features::ANY_LAYOUT));
+        assert!(!HeaderLayout::is_apart(Features::VERSION_1));
     }
 }

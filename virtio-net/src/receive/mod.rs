@@ -38,7 +38,7 @@ mod shape;
 pub use self::assembly::{Assembly, Frame, FrameRules, Progress, Unsound};
 pub use self::plan::{Memory, Place, QueueTooShort, ReceivePlan};
 pub use self::refill::Refill;
-pub use self::shape::{BufferShape, MAX_PIECES};
+pub use self::shape::{BufferShape, MAX_SEGMENTS};
 
 /// Bytes of an Ethernet header: the shortest frame that there is.
 pub const ETHERNET_HEADER: u32 = 14;

@@ -48,7 +48,7 @@ pub struct Memory {
     pub buffers: u64,
     /// The rings.
     pub rings: u64,
-    /// Tables for buffers of several pieces.
+    /// Tables for buffers of several segments.
     pub tables: u64,
 }
 
@@ -78,7 +78,7 @@ impl ReceivePlan {
     ) -> Result<Self, QueueTooShort> {
         let shape = BufferShape::of(mtu, features);
         let spanned = spanned(shape, mtu, features);
-        let held = size.buffers(features, shape.pieces());
+        let held = size.buffers(features, shape.segments());
         if held < spanned {
             return Err(QueueTooShort {
                 needed: spanned,
@@ -102,10 +102,10 @@ impl ReceivePlan {
     #[must_use]
     pub fn queue_size(mtu: u32, features: Features, wish: u32) -> QueueSize {
         let shape = BufferShape::of(mtu, features);
-        let pieces = shape.pieces();
+        let segments = shape.segments();
         let wish = wish.max(spanned(shape, mtu, features).into());
         let sizes = (1..=15).filter_map(|bit| QueueSize::new(1 << bit).ok());
-        let mut sizes = sizes.filter(|size| u32::from(size.buffers(features, pieces)) >= wish);
+        let mut sizes = sizes.filter(|size| u32::from(size.buffers(features, segments)) >= wish);
         sizes.next().unwrap_or(QueueSize::MAX)
     }
 
@@ -137,9 +137,9 @@ impl ReceivePlan {
     /// needs none.
     #[must_use]
     pub const fn table_len(&self) -> Option<u16> {
-        let pieces = self.shape.pieces();
-        if pieces > 1 && self.features.contains(Features::RING_INDIRECT_DESC) {
-            Some(pieces)
+        let segments = self.shape.segments();
+        if segments > 1 && self.features.contains(Features::RING_INDIRECT_DESC) {
+            Some(segments)
         } else {
             None
         }

@@ -18,10 +18,11 @@ const COALESCING: Features = Features::union_of(&[
     Features::GUEST_USO6,
 ]);
 
-/// The most pieces that a buffer comes to have.
-pub const MAX_PIECES: usize = (MAX_HEADER_LEN as u32)
+/// The most segments that a buffer comes to have: a header apart, and the pieces.
+pub const MAX_SEGMENTS: usize = (MAX_HEADER_LEN as u32)
     .saturating_add(LONGEST_FRAME)
-    .div_ceil(PAGE) as usize;
+    .div_ceil(PAGE)
+    .saturating_add(1) as usize;
 
 /// The size of every buffer of a queue: pages, and a last piece that is smaller than one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -30,6 +31,8 @@ pub struct BufferShape {
     pages: u16,
     /// Bytes of the last piece; 0 for none.
     rest: u32,
+    /// Whether the header, at the start of the first piece, is a segment of its own.
+    is_apart: bool,
 }
 
 impl BufferShape {
@@ -37,21 +40,27 @@ impl BufferShape {
     /// the device write.
     #[must_use]
     pub const fn of(mtu: u32, features: Features) -> Self {
+        let is_apart = HeaderLayout::is_apart(features);
         let header = HeaderLayout::of(features).size() as u32;
         let plain = longest_plain(mtu).saturating_add(header);
         if features.contains(Features::MRG_RXBUF) {
-            return match shared_page(plain) {
+            return match shared_page(plain, is_apart) {
                 Some(shape) => shape,
-                None => Self { pages: 1, rest: 0 },
+                None => Self {
+                    pages: 1,
+                    rest: 0,
+                    is_apart,
+                },
             };
         }
         // Whatever comes has to fit into one buffer.
         let whole = longest(mtu, features).saturating_add(header);
-        match shared_page(whole) {
+        match shared_page(whole, is_apart) {
             Some(shape) => shape,
             None => Self {
                 pages: whole.wrapping_div(PAGE) as u16,
                 rest: lines(whole.wrapping_rem(PAGE)),
+                is_apart,
             },
         }
     }
@@ -64,10 +73,17 @@ impl BufferShape {
             .saturating_add(self.rest)
     }
 
-    /// Pieces that are each contiguous, and so segments for the queue; at most [`MAX_PIECES`].
+    /// Pieces that are each contiguous.
     #[must_use]
     pub const fn pieces(&self) -> u16 {
         self.pages.saturating_add((self.rest > 0) as u16)
+    }
+
+    /// Segments for the queue, at most [`MAX_SEGMENTS`]: the pieces, of which the first is two when the
+    /// header has to be apart (see [`HeaderLayout::is_apart`]).
+    #[must_use]
+    pub const fn segments(&self) -> u16 {
+        self.pieces().saturating_add(self.is_apart as u16)
     }
 
     /// Whole pages.
@@ -121,16 +137,21 @@ pub(super) const fn coalesces(features: Features) -> bool {
 
 /// A buffer that is a page or an equal part of one, and holds `whole` bytes; `None` when a page is
 /// too small.
-const fn shared_page(whole: u32) -> Option<BufferShape> {
+const fn shared_page(whole: u32, is_apart: bool) -> Option<BufferShape> {
     let Some(sharing) = PAGE.checked_div(lines(whole)) else {
         return None;
     };
     match PAGE.checked_div(sharing) {
         None => None,
-        Some(PAGE) => Some(BufferShape { pages: 1, rest: 0 }),
+        Some(PAGE) => Some(BufferShape {
+            pages: 1,
+            rest: 0,
+            is_apart,
+        }),
         Some(part) => Some(BufferShape {
             pages: 0,
             rest: part & !(LINE - 1),
+            is_apart,
         }),
     }
 }
@@ -172,10 +193,13 @@ mod tests {
             Features::GUEST_USO4,
             Features::GUEST_USO6,
         ] {
+            let big = BufferShape::of(1500, feature);
             assert_eq!(
-                usize::from(BufferShape::of(1500, feature).pieces()),
-                MAX_PIECES
+                (big.pieces(), usize::from(big.segments())),
+                (17, MAX_SEGMENTS)
             );
+            let modern = BufferShape::of(1500, Features::VERSION_1 | feature);
+            assert_eq!((modern.pieces(), modern.segments()), (17, 17));
             assert_eq!(shape(1500, MERGEABLE | feature), (2048, 1));
         }
         let sending = Features::HOST_TSO4 | Features::CSUM | Features::GUEST_CSUM;
@@ -205,7 +229,7 @@ mod tests {
                 let spanned = shape.spanned(header, mtu + ETHERNET_HEADER + VLAN_TAG);
                 assert!(u32::from(spanned) * shape.bytes() >= header + mtu + 18);
                 assert!(spanned == 1 || features.contains(Features::MRG_RXBUF));
-                assert!(usize::from(shape.pieces()) <= MAX_PIECES);
+                assert!(usize::from(shape.segments()) <= MAX_SEGMENTS);
                 assert_eq!(shape.bytes() % LINE, 0);
                 // At most a line is wasted, unless the buffer is an equal part of a page.
                 let used = header + mtu.max(LEAST_MTU) + 18;
@@ -221,6 +245,6 @@ mod tests {
     fn no_mtu_is_too_large_to_plan_for() {
         let longest = BufferShape::of(u32::MAX, Features::VERSION_1);
         assert_eq!(longest, BufferShape::of(65_575, Features::VERSION_1));
-        assert_eq!(usize::from(longest.pieces()), MAX_PIECES);
+        assert_eq!(longest.pieces(), 17);
     }
 }
