@@ -55,16 +55,15 @@ impl Piece {
         unsafe { Segment::new(self.address, self.len) }
     }
 
-    /// The first `len` bytes, and what lies behind them.
-    fn segments_at(&self, len: usize) -> [Segment; 2] {
-        let len = (len as u32).min(self.len);
-        let behind = self.address.wrapping_add(len.into());
-        // SAFETY: as above, for both.
+    /// The first `header` bytes, and the others.
+    fn split(&self, header: u32) -> (Segment, Segment) {
+        let behind = self.address.wrapping_add(header.into());
+        // SAFETY: as for `segment`.
         unsafe {
-            [
-                Segment::new(self.address, len),
-                Segment::new(behind, self.len.saturating_sub(len)),
-            ]
+            (
+                Segment::new(self.address, header),
+                Segment::new(behind, self.len.saturating_sub(header)),
+            )
         }
     }
 
@@ -86,10 +85,10 @@ pub(crate) struct Buffer {
     /// Further pieces, for a buffer that holds long frames by itself.
     rest: Vec<(Piece, Mdl)>,
     list: NonNull<sys::NET_BUFFER_LIST>,
+    /// Segments that the device gets: the pieces, and the header if that has to be apart.
+    segments: u16,
     /// Bytes of the virtio header.
     header: usize,
-    /// Whether the device wants the header in a descriptor of its own.
-    is_apart: bool,
     /// Bytes that the device wrote, header included.
     used: u32,
     /// Bytes between the virtio header and the frame, where a tag was taken out.
@@ -144,8 +143,8 @@ impl Buffer {
             following,
             rest,
             list,
+            segments: plan.shape().segments(),
             header,
-            is_apart: plan.has_header_apart(),
             used: 0,
             skip: 0,
             frame: None,
@@ -160,29 +159,25 @@ impl Buffer {
         to: &mut Ring<Box<Self>>,
     ) -> Result<(), Refused<Box<Self>>> {
         let readable = usize::from(cfg!(mutant = "post_readable_buffer"));
-        if self.rest.is_empty() && !self.is_apart {
+        if self.segments == 1 {
             to.add(&[self.start.segment()], readable, self)
         } else {
-            self.lend_segments(to)
+            self.lend_pieces(to)
         }
     }
 
     #[inline(never)]
-    fn lend_segments(self: Box<Self>, to: &mut Ring<Box<Self>>) -> Result<(), Refused<Box<Self>>> {
-        let mut segments = [self.start.segment(); MAX_SEGMENTS];
-        let mut count = 0usize;
-        let [header, behind] = self.start.segments_at(self.header);
-        let start = if self.is_apart {
-            [Some(header), Some(behind)]
-        } else {
-            [Some(self.start.segment()), None]
-        };
-        let rest = self.rest.iter().map(|(piece, _)| piece.segment());
-        let all = start.into_iter().flatten().chain(rest);
-        for (place, segment) in segments.iter_mut().zip(all) {
-            *place = segment;
-            count = count.saturating_add(1);
+    fn lend_pieces(self: Box<Self>, to: &mut Ring<Box<Self>>) -> Result<(), Refused<Box<Self>>> {
+        let is_apart = usize::from(self.segments) > self.rest.len().saturating_add(1);
+        let header = if is_apart { self.header } else { 0 };
+        let (front, behind) = self.start.split(header as u32);
+        let parts = is_apart.then_some(front).into_iter().chain([behind]);
+        let parts = parts.chain(self.rest.iter().map(|(piece, _)| piece.segment()));
+        let mut segments = [behind; MAX_SEGMENTS];
+        for (segment, part) in segments.iter_mut().zip(parts) {
+            *segment = part;
         }
+        let count = usize::from(self.segments);
         to.add(segments.get(..count).unwrap_or_default(), 0, self)
     }
 

@@ -97,7 +97,7 @@ impl FrameRules {
         Self {
             features,
             layout,
-            buffer_len: shape.len(),
+            buffer_len: shape.bytes(),
             most_spanned: if spanned < buffers { spanned } else { buffers },
             longest_plain,
             longest: if shape::coalesces(features) {

@@ -21,10 +21,10 @@
 //! | `GUEST_TSO4` and its like without `MRG_RXBUF` | any | sixteen pages and a piece of 128 bytes |
 //!
 //! With an MTU of 1500 a buffer has to hold 1530 bytes: the header, the frame and a VLAN tag. Cut
-//! tightly, to 1536, it would save a quarter of the memory, and every other buffer would cross the
-//! end of a page; a hash (`HASH_REPORT`) would not fit any more, and a coalesced frame of 64 KiB take
-//! 43 buffers in place of 33. Cut to a page, it would be wasted on all frames but coalesced ones, and
-//! the queue would hold as many bytes as the processor's whole cache.
+//! tightly, to 1536, buffers would save a quarter of the memory, and every fourth would cross the end
+//! of a page; a hash (`HASH_REPORT`) would not fit any more, and a coalesced frame of 64 KiB take 43
+//! buffers in place of 33. A page for each would double the memory for the sake of coalesced frames
+//! alone.
 //!
 //! A piece starts with a cache line, so that the device writes whole lines. The IP header then lies
 //! at an address that leaves two when divided by four. Processors that Windows runs on do not mind;
@@ -38,7 +38,7 @@ mod shape;
 pub use self::assembly::{Assembly, Frame, FrameRules, Progress, Unsound};
 pub use self::plan::{Memory, Place, QueueTooShort, ReceivePlan};
 pub use self::refill::Refill;
-pub use self::shape::{BufferShape, MAX_PIECES, MAX_SEGMENTS};
+pub use self::shape::{BufferShape, MAX_SEGMENTS};
 
 /// Bytes of an Ethernet header: the shortest frame that there is.
 pub const ETHERNET_HEADER: u32 = 14;

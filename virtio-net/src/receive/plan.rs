@@ -48,7 +48,7 @@ pub struct Memory {
     pub buffers: u64,
     /// The rings.
     pub rings: u64,
-    /// Tables for buffers of several pieces.
+    /// Tables for buffers of several segments.
     pub tables: u64,
 }
 
@@ -78,7 +78,7 @@ impl ReceivePlan {
     ) -> Result<Self, QueueTooShort> {
         let shape = BufferShape::of(mtu, features);
         let spanned = spanned(shape, mtu, features);
-        let held = size.buffers(features, segments(shape, features));
+        let held = size.buffers(features, shape.segments());
         if held < spanned {
             return Err(QueueTooShort {
                 needed: spanned,
@@ -102,7 +102,7 @@ impl ReceivePlan {
     #[must_use]
     pub fn queue_size(mtu: u32, features: Features, wish: u32) -> QueueSize {
         let shape = BufferShape::of(mtu, features);
-        let segments = segments(shape, features);
+        let segments = shape.segments();
         let wish = wish.max(spanned(shape, mtu, features).into());
         let sizes = (1..=15).filter_map(|bit| QueueSize::new(1 << bit).ok());
         let mut sizes = sizes.filter(|size| u32::from(size.buffers(features, segments)) >= wish);
@@ -137,18 +137,12 @@ impl ReceivePlan {
     /// needs none.
     #[must_use]
     pub const fn table_len(&self) -> Option<u16> {
-        let segments = segments(self.shape, self.features);
+        let segments = self.shape.segments();
         if segments > 1 && self.features.contains(Features::RING_INDIRECT_DESC) {
             Some(segments)
         } else {
             None
         }
-    }
-
-    /// Whether the header's place in a buffer is a segment of its own, cut off the first piece.
-    #[must_use]
-    pub const fn has_header_apart(&self) -> bool {
-        HeaderLayout::is_apart(self.features)
     }
 
     /// When buffers go back.
@@ -244,12 +238,6 @@ impl ReceivePlan {
         };
         self.whole_pages().saturating_add(shared)
     }
-}
-
-/// Segments that a buffer has for the queue: its pieces, of which the first may be two.
-const fn segments(shape: BufferShape, features: Features) -> u16 {
-    let apart = HeaderLayout::is_apart(features) as u16;
-    shape.pieces().saturating_add(apart)
 }
 
 /// Buffers that the longest frame lies in of those that were negotiated.

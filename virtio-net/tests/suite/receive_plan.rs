@@ -6,7 +6,7 @@ use virtio_net::dma::{Quiesced, Segment};
 use virtio_net::features::Features;
 use virtio_net::header::HeaderLayout;
 use virtio_net::queue::{IndirectTables, QueueSize, Ring, RingLayout, Virtqueue};
-use virtio_net::receive::{LONGEST_FRAME, MAX_PIECES, Memory, QueueTooShort, ReceivePlan};
+use virtio_net::receive::{LONGEST_FRAME, MAX_SEGMENTS, Memory, QueueTooShort, ReceivePlan};
 
 use crate::memory::Shared;
 
@@ -64,6 +64,10 @@ fn the_memory_of_a_queue_is_as_stated() {
         assert!(packed.total() <= split.total(), "{packed:?}");
     }
     assert_eq!(memory(1500, Features::VERSION_1).total(), 532_480);
+    // An old device, whose rings lie in pages of their own; and one that wants the header apart: as
+    // many places more.
+    assert_eq!(memory(1500, Features::ANY_LAYOUT).total(), 536_576);
+    assert_eq!(memory(1500, Features::NONE).total(), 544_768);
     assert_eq!(memory(9000, indirect).total(), 1_056_768);
 
     let single = Features::VERSION_1 | Features::RING_INDIRECT_DESC;
@@ -89,7 +93,7 @@ fn pieces_lie_apart_each_in_one_page() {
                     assert_eq!(before, None);
                     len += place.len;
                 }
-                assert_eq!(len, plan.shape().len());
+                assert_eq!(len, plan.shape().bytes());
                 assert_eq!(plan.place(buffer, plan.shape().pieces()), None);
             }
             assert_eq!(plan.place(plan.buffers(), 0), None);
@@ -122,13 +126,13 @@ fn there_is_room_for_one_frame_of_the_longest() {
         } else {
             LONGEST_FRAME.min(mtu + 18)
         };
-        let room = u32::from(plan.buffers()) * plan.shape().len();
+        let room = u32::from(plan.buffers()) * plan.shape().bytes();
         assert!(room >= header + longest, "{plan:?}");
         assert!(plan.low() <= plan.buffers());
         let spanned = plan.rules().most_spanned();
         assert!(spanned == 1 || features.contains(Features::MRG_RXBUF));
         assert!((1..=plan.buffers()).contains(&spanned));
-        assert!(usize::from(plan.shape().pieces()) <= MAX_PIECES);
+        assert!(usize::from(plan.shape().segments()) <= MAX_SEGMENTS);
     }
 }
 
@@ -214,7 +218,7 @@ fn a_queue_takes_all_buffers_that_are_planned_for_it() {
             let Ok(plan) = ReceivePlan::new(mtu, features, 1000, size(descriptors)) else {
                 continue;
             };
-            let mut bed = Bed::new(plan.size(), features, plan.shape().pieces());
+            let mut bed = Bed::new(plan.size(), features, plan.shape().segments());
             for number in 0..plan.buffers() {
                 assert!(bed.add(number), "{plan:?}: {number}");
             }

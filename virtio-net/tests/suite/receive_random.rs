@@ -37,7 +37,7 @@ fn said() -> impl Strategy<Value = Said> {
         prop_oneof![Just(256_u16), 40..=256_u16],
     );
     negotiated.prop_flat_map(|(mtu, mergeable, coalescing, buffers)| {
-        let len = plan(mtu, mergeable, coalescing, buffers).shape().len();
+        let len = plan(mtu, mergeable, coalescing, buffers).shape().bytes();
         let written = prop_oneof![
             6 => Just(len),
             2 => 0..=len,
@@ -139,7 +139,7 @@ proptest! {
     fn frames_are_what_the_model_says(said in said()) {
         let plan = plan(said.mtu, said.mergeable, said.coalescing, said.buffers);
         let rules = plan.rules();
-        prop_assert_eq!(run(&rules, &said), model(&said, plan.shape().len()));
+        prop_assert_eq!(run(&rules, &said), model(&said, plan.shape().bytes()));
     }
 
     /// A device that keeps the rules has each of its frames taken.
@@ -153,7 +153,7 @@ proptest! {
         let plan = plan(mtu, mergeable, coalescing, 256);
         let longest = if coalescing { 65_589 } else { mtu + 14 };
         let bytes = 14 + share % (longest - 13);
-        let len = plan.shape().len();
+        let len = plan.shape().bytes();
         let mut left = bytes + 12;
         let mut written = Vec::new();
         while left > 0 {
