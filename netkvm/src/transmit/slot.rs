@@ -18,15 +18,13 @@ pub(crate) struct Form {
 impl Form {
     /// What these features, as negotiated, ask for.
     pub(crate) fn of(features: Features) -> Self {
-        let features = if cfg!(mutant = "long_legacy_header") {
-            features | Features::VERSION_1
+        let is_apart = HeaderLayout::is_apart(features);
+        let layout = if cfg!(mutant = "long_legacy_header") && !is_apart {
+            HeaderLayout::Plain
         } else {
-            features
+            HeaderLayout::of(features)
         };
-        Self {
-            layout: HeaderLayout::of(features),
-            is_apart: HeaderLayout::is_apart(features),
-        }
+        Self { layout, is_apart }
     }
 }
 

@@ -64,7 +64,7 @@ const ROWS: &[Row] = &[
     row("forget_vf_filter", "cycle", Always, Says("the VF to take over")),
     row("grant_no_grace", "boot_standby_grace", Sometimes, Says("the link is up")),
     row("ignore_removal", "adapter_surprise", Sometimes, Rules(&[308])),
-    row("indicate_while_paused", "boot_on_line", Always, Rules(&[58])),
+    row("indicate_while_paused", "boot_on_line", Sometimes, Rules(&[58])),
     row("keep_a_reference", "cycle", Always, Rules(&[85, 308])),
     row("keep_a_shown_receive", "vf_first", Always, Rules(&[99])),
     row("keep_a_vf_receive", "vf_comes_and_goes", Always, Rules(&[308])),
