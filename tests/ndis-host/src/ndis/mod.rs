@@ -83,6 +83,7 @@ pub use export_table::exports;
 pub use interfaces::providers::{query as query_interface, set as set_interface};
 pub use logs::miniport_log;
 pub use nbl::ownership::{Ownership, set_ownership};
+pub use nbl::poison::expect_stray_device;
 pub use oid::faults as oid_faults;
 pub use oid::request_ref::{OidKind, OidRequestRef};
 pub use report::{AdapterReport, BindingReport, adapter_report, adapters};

@@ -28,6 +28,15 @@ struct Part {
 /// MDLs that are in use by NBLs that have been handed over, with how many hand-overs.
 static MDLS_OUT: BatonCell<BTreeMap<usize, usize>> = BatonCell::new(BTreeMap::new());
 
+/// A device writes where it may not any more, so that changed data says nothing of the driver.
+static STRAY_DEVICE: BatonCell<bool> = BatonCell::new(false);
+
+/// Says that a device writes into buffers that it has given back, from now on: what a driver has no
+/// means against. Data of NBLs is not watched any more; their structures are.
+pub fn expect_stray_device() {
+    STRAY_DEVICE.with(|stray| *stray = true);
+}
+
 /// Notes that MDLs have been handed over.
 pub(crate) fn hand_out_mdls(mdls: &[usize]) {
     MDLS_OUT.with(|out| {
@@ -121,6 +130,9 @@ impl Hidden {
             });
             // SAFETY: as above.
             unsafe { part.restore() };
+        }
+        if STRAY_DEVICE.with(|stray| *stray) {
+            return;
         }
         for (address, then) in &self.data {
             let start: *const u8 = std::ptr::with_exposed_provenance(*address);
