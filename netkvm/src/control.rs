@@ -79,6 +79,8 @@ struct Turned {
     report: Option<u32>,
     /// When an answer is overdue, in milliseconds of uptime.
     deadline: Option<u64>,
+    /// The device has accepted that its wish for an announcement was seen.
+    is_acknowledged: bool,
 }
 
 impl Controller {
@@ -185,6 +187,9 @@ impl Controller {
         if turned.ring {
             adapter.ring(Device::CONTROL);
         }
+        if turned.is_acknowledged {
+            adapter.announcing.acknowledged();
+        }
         if let Some(detail) = turned.report {
             // SAFETY: the adapter is initialised and not halted.
             unsafe {
@@ -196,6 +201,12 @@ impl Controller {
             let left = deadline.saturating_sub(now).clamp(1, PATIENCE_MS);
             timer.set(left as u32);
         }
+    }
+
+    /// Tells the device nothing, since it has no such queue after all.
+    pub(crate) fn give_up(&self) {
+        // SAFETY: at PASSIVE_LEVEL, with no lock held.
+        unsafe { self.state.lock() }.has_ended = true;
     }
 
     /// Tells the device nothing more, and takes from it what it had: `quiesced` proves that it has
@@ -217,7 +228,12 @@ impl State {
         while !self.has_ended {
             loop {
                 match self.control.poll() {
-                    Ok(Some(event)) => self.wishes.settle(&event),
+                    Ok(Some(event)) => {
+                        let was_met = self.wishes.is_announcement_acknowledged();
+                        self.wishes.settle(&event);
+                        turned.is_acknowledged |=
+                            !was_met && self.wishes.is_announcement_acknowledged();
+                    }
                     Ok(None) => break,
                     Err(_) => {
                         // The rings of frames are as sound as before, and so are their frames.
@@ -248,7 +264,9 @@ impl State {
                 break;
             }
         }
-        turned.deadline = self.control.next_deadline();
+        if !self.has_ended {
+            turned.deadline = self.control.next_deadline();
+        }
         turned
     }
 }

@@ -247,9 +247,13 @@ pub(crate) fn look_at_config(adapter: &Adapter) {
     };
     match device.live.read_health() {
         Health::Good => {
+            // Before the status is read: what was acknowledged is asked for no more then.
+            if let Some(control) = &adapter.control {
+                control.turn(adapter);
+            }
             if let Ok(status) = device.live.read_link_status() {
                 adapter.link.set_carrier(adapter, status.up);
-                if status.announce {
+                if adapter.announcing.is_new(status.announce) {
                     adapter.announce();
                 }
             }

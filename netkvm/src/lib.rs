@@ -27,6 +27,7 @@
 extern crate alloc;
 
 mod adapter;
+mod announcing;
 mod control;
 mod driver;
 mod hardware;

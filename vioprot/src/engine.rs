@@ -184,6 +184,8 @@ impl Pair {
             self.standby_idle.wait_at_most(HOLD_MS, at);
         }
         if self.release_held(VF, || !binding.is_fit()) != VF {
+            // Whoever wanted one meanwhile relied on this switch for it.
+            self.announce(|frame| self.upper().announce_on_standby(frame));
             return;
         }
         // From here on the VF's callbacks move the adapter back when it is not fit any more; the
@@ -312,12 +314,13 @@ impl Pair {
     /// Announces the adapter's addresses once more, on the path that carries; a switch that is under
     /// way does so by itself. IRQL <= DISPATCH_LEVEL, with no lock held.
     pub fn announce_again(&self) {
-        match self.carrier.load(Ordering::SeqCst) {
-            VIRTIO => self.announce(|frame| self.upper().announce_on_standby(frame)),
-            VF => {
-                self.with_vf(|binding| self.announce(|frame| self.announce_on_vf(binding, frame)))
-            }
-            _ => {}
+        if self.carrier.load(Ordering::SeqCst) == VIRTIO {
+            self.announce(|frame| self.upper().announce_on_standby(frame));
+        }
+        // Also when the path has changed meanwhile: what went out by virtio, perhaps after the switch's
+        // own announcement, would have the network look for the guest there.
+        if self.carrier.load(Ordering::SeqCst) == VF {
+            self.with_vf(|binding| self.announce(|frame| self.announce_on_vf(binding, frame)));
         }
     }
 

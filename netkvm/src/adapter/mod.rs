@@ -25,6 +25,7 @@ use virtio_net::bring_up::Live;
 use virtio_net::queue::{Notify, Virtqueue};
 use virtio_net::transport::pci::queues::Doorbell;
 
+use crate::announcing::Announcing;
 use crate::control::Controller;
 use crate::hardware::Bars;
 use crate::interrupt::Vectors;
@@ -119,6 +120,7 @@ pub(crate) struct Adapter {
     pub(crate) addresses: SpinLock<Addresses>,
     pub(crate) statistics: Statistics,
     pub(crate) link: Link,
+    pub(crate) announcing: Announcing,
 }
 
 // SAFETY: NDIS handles may be used on any CPU; all else is synchronised in itself.
@@ -435,11 +437,12 @@ impl Adapter {
         }
     }
 
-    /// Announces the adapter's addresses, as the device asks for, on the path that carries, and tells
-    /// the device. IRQL <= DISPATCH_LEVEL, with no lock held.
+    /// Serves a new wish of the device's: announces the adapter's addresses on the path that carries,
+    /// and tells the device. IRQL <= DISPATCH_LEVEL, with no lock held.
     pub(crate) fn announce(&self) {
         if let Some(pair) = self.pair.get()
             && (pair.is_on_vf() || self.link.carries_on_virtio())
+            && self.announcing.is_time(ndis::time::uptime_ms())
         {
             pair.announce_again();
         }

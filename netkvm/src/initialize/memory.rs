@@ -27,6 +27,7 @@ use virtio_net::receive::ReceivePlan;
 
 use super::{CONTROL_QUEUE, NotStarted, RECEIVE_QUEUE, Stage, TRANSMIT_QUEUE, device_at};
 use crate::adapter::{Adapter, Addresses, MAX_ADDRESSES};
+use crate::announcing::Announcing;
 use crate::control::{self, Controller};
 use crate::hardware::Bars;
 use crate::link::Link;
@@ -43,6 +44,9 @@ pub(super) struct Plan {
     interface: Interface,
     receive: ReceivePlan,
     transmit_size: QueueSize,
+    /// Frames that the device may have: fewer than its queue holds, if that is longer than was asked
+    /// for, as a queue of the legacy interface may be.
+    transmit_slots: u16,
     /// `None`: there is no control queue to be had.
     control_size: Option<QueueSize>,
     mtu: u32,
@@ -69,6 +73,7 @@ impl Plan {
         let wish = settings.transmit_buffers.next_power_of_two();
         let wish = u16::try_from(wish).unwrap_or(QueueSize::MAX.get());
         let transmit_size = size(TRANSMIT_QUEUE, wish)?;
+        let transmit_slots = wish.min(transmit_size.get());
         // A device that says it has one and has none is told nothing.
         let control_size = if features.contains(Features::CTRL_VQ) {
             size(CONTROL_QUEUE, control::QUEUE_SIZE).ok()
@@ -81,6 +86,7 @@ impl Plan {
             interface: negotiated.interface(),
             receive,
             transmit_size,
+            transmit_slots,
             control_size,
             mtu,
         })
@@ -178,6 +184,7 @@ pub(super) unsafe fn make(
         }),
         statistics,
         link: Link::new(features.contains(Features::STANDBY), config.link_up),
+        announcing: Announcing::new(),
     };
     Ok((Box::write(place, adapter), queues))
 }
@@ -254,7 +261,7 @@ unsafe fn make_transmit(
         .saturating_add(HEADER_LEN as u32)
         .next_multiple_of(64);
     // SAFETY: by contract.
-    let (memory, places) = unsafe { carve(miniport, u32::from(size.get()), slot_len)? };
+    let (memory, places) = unsafe { carve(miniport, plan.transmit_slots.into(), slot_len)? };
     let slots = try_vec(places.len(), |index| {
         let (block, offset) = *places.get(index).ok_or(Failed::RESOURCES)?;
         let block = memory.get(block).ok_or(Failed::RESOURCES)?;

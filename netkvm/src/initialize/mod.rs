@@ -206,6 +206,9 @@ unsafe fn build(
     // SAFETY: filled once, here.
     unsafe { adapter.device.fill(device) };
     if let Some(control) = &adapter.control {
+        if adapter.device.get().and_then(Device::CONTROL).is_none() {
+            control.give_up();
+        }
         control.use_address(&adapter);
     }
     // What the device said before its driver was there to hear it.
@@ -401,6 +404,7 @@ fn tell(
     Ok([
         set_up(RECEIVE_QUEUE, Some(queues.receive), vectors.receive)?,
         set_up(TRANSMIT_QUEUE, Some(queues.transmit), vectors.transmit)?,
-        set_up(CONTROL_QUEUE, queues.control, vectors.control)?,
+        // Without it the device is told nothing, and drops nothing.
+        set_up(CONTROL_QUEUE, queues.control, vectors.control).unwrap_or_default(),
     ])
 }

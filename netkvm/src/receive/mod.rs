@@ -23,7 +23,7 @@ use ndis_sys as sys;
 use vioprot::copies::{Digest, Path};
 use virtio_net::dma::Quiesced;
 use virtio_net::queue::{Ring, Virtqueue};
-use virtio_net::receive::{FrameRules, Progress, ReceivePlan, Refill};
+use virtio_net::receive::{ETHERNET_HEADER, FrameRules, Progress, ReceivePlan, Refill};
 
 use crate::adapter::{Adapter, Broken, Device};
 pub(crate) use buffer::Buffer;
@@ -263,7 +263,9 @@ impl Receive {
         // A tag without a VLAN says the priority only; the adapter is in no VLAN.
         let vlan = frame.take_tag().map_or(0, |tag| tag & 0xfff);
         let len = frame.frame_len();
-        let sound = sound.filter(|(known, _)| self.rules.admits(len, &known.header));
+        // The tag was part of the shortest frame that there is.
+        let sound = sound
+            .filter(|(known, _)| len >= ETHERNET_HEADER && self.rules.admits(len, &known.header));
         let Some((_, addresses)) = sound else {
             adapter.statistics().count(|at| at.received.error());
             return false;

@@ -112,6 +112,36 @@ pub(super) fn announcement_asked_for(world: &mut World) -> Result<()> {
     expect_undisturbed(world)
 }
 
+/// A device that asks for an announcement, and refuses to hear that it was seen, is served once. It
+/// interrupts by a line, so that its configuration is looked at with every frame.
+pub(super) fn announcement_refused(world: &mut World) -> Result<()> {
+    world.use_line();
+    let announces = feature::CTRL_VQ | feature::STATUS | feature::GUEST_ANNOUNCE;
+    start_alone(world, AdapterOptions::default().offering(announces))?;
+    let traffic = world.start_traffic(SHORT);
+    world.finish_traffic(traffic, PATIENCE_NS)?;
+    sched::sleep(SECOND_NS);
+    let [expected, _] = ask_for_announcement(world)?;
+    sched::sleep(SECOND_NS);
+
+    let control = world.adapter().control.clone();
+    let before = control.counters();
+    control.inject(Fault::ControlRefused);
+    ensure!(control.announce(), "the driver took no GUEST_ANNOUNCE");
+    sched::sleep(SECOND_NS);
+    let after = control.counters();
+    let sent = after.tx.frames - before.tx.frames;
+    ensure!(sent == expected, "{sent} frames announce, not {expected}");
+
+    let traffic = world.start_traffic(SHORT);
+    world.finish_traffic(traffic, PATIENCE_NS)?;
+    ensure!(control.state().announcing, "the device forgot its wish");
+    let told = control.counters().control.chains - before.control.chains;
+    ensure!(told == 1, "it was told {told} times");
+    expect_no_events()?;
+    expect_undisturbed(world)
+}
+
 /// Answers that are refusals, or none, or late, or have a wrong length, cost nothing but time.
 pub(super) fn commands_answered_badly(world: &mut World) -> Result<()> {
     const ROUNDS: u64 = 6;
@@ -181,7 +211,25 @@ pub(super) fn control_queue_breaks(world: &mut World) -> Result<()> {
     world.finish_traffic(traffic, PATIENCE_NS)?;
     expect_event(reason::CONTROL_QUEUE, Some(0))?;
     ensure!(events_with(reason::CONTROL_QUEUE) == 1, "said twice");
+    expect_rest()?;
     expect_link_stayed(world)
+}
+
+/// The answer that was under way becomes overdue, and nothing is waited for any more: the machine comes
+/// to rest.
+fn expect_rest() -> Result<()> {
+    /// A timer that goes off in every tick takes some thousands.
+    const POINTS: u64 = 1_000;
+    let busy = || (0..sched::cpu_count()).map(sched::busy_ns).sum::<u64>();
+    sched::sleep(SETTLED_NS);
+    let before = busy();
+    sched::sleep(5 * SECOND_NS);
+    let points = (busy() - before) / sched::step_ns();
+    ensure!(
+        points < POINTS,
+        "an idle machine went on for {points} points"
+    );
+    Ok(())
 }
 
 /// Doorbells tell how far a queue was filled, while several CPUs fill it and the VF comes and goes.

@@ -8,7 +8,9 @@ use ndis_host::registry::Value;
 use super::steps::{
     LONG, PATIENCE_NS, SHORT, expect_no_events, expect_undisturbed, linger, statistics,
 };
-use crate::world::{AdapterOptions, GUEST_ADDRESS, MILLISECOND_NS, SECOND_NS, World};
+use crate::world::{
+    AdapterOptions, GUEST_ADDRESS, GUEST_MAC, MILLISECOND_NS, PEER_MAC, SECOND_NS, World,
+};
 
 /// IP MTU of long frames.
 const JUMBO: u16 = 9000;
@@ -100,6 +102,22 @@ pub(super) fn device_scatters(world: &mut World) -> Result<()> {
     world.finish_traffic(traffic, PATIENCE_NS)?;
     let errors = statistics(world)?.ifInErrors;
     ensure!(errors == TIMES, "{errors} receive errors");
+    carries_on(world)
+}
+
+/// Frames that are shorter than an Ethernet header, or are without their tag. None is indicated.
+pub(super) fn runts(world: &mut World) -> Result<()> {
+    start(world, &AdapterOptions::default())?;
+    let mut deliver = world.adapter().control.wire_sink();
+    let mut frame = [GUEST_MAC, PEER_MAC].concat();
+    frame.extend([0x81, 0x00, 0, 0, 0x08]);
+    let lengths = [12, 13, 16, 17];
+    for len in lengths {
+        deliver(frame[..len].to_vec());
+        linger(1);
+    }
+    let errors = statistics(world)?.ifInErrors;
+    ensure!(errors == lengths.len() as u64, "{errors} receive errors");
     carries_on(world)
 }
 

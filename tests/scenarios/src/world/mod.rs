@@ -50,7 +50,8 @@ pub const SECOND_NS: u64 = 1_000 * MILLISECOND_NS;
 
 /// The adapter's MAC address, and so the VF's.
 pub const GUEST_MAC: MacAddress = [0x52, 0x54, 0x00, 0x4e, 0x4b, 0x01];
-const PEER_MAC: MacAddress = [0x52, 0x54, 0x00, 0x4e, 0x4b, 0xfe];
+/// The MAC address of its peer.
+pub const PEER_MAC: MacAddress = [0x52, 0x54, 0x00, 0x4e, 0x4b, 0xfe];
 /// The guest's address.
 pub const GUEST_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 168, 7, 1);
 /// The peer's address.

@@ -96,10 +96,12 @@ cases! {
     jumbo_mergeable
     jumbo_single
     frames_too_long
+    runts
     device_scatters
     filter_follows
     filter_with_changed_address
     announcement_asked_for
+    announcement_refused
     commands_answered_badly
     commands_never_answered
     control_queue_breaks

@@ -210,6 +210,13 @@ impl Wishes {
         self.announcement.want(seen.wrapping_add(1));
     }
 
+    /// Whether the device has accepted the last [acknowledgement](Self::acknowledge_announcement), if
+    /// there was one.
+    #[must_use]
+    pub fn is_announcement_acknowledged(&self) -> bool {
+        self.announcement.is_met()
+    }
+
     /// The command to send next; `None` if one is under way, or nothing is to be said.
     #[must_use]
     pub fn next(&self) -> Option<Command<'_>> {
