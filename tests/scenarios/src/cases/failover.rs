@@ -7,7 +7,7 @@ use ndis_sys::NDIS_STATUS_SEND_ABORTED;
 
 use super::steps::{
     LONG, PATIENCE_NS, SHORT, expect_complete, expect_link_stayed, expect_no_events,
-    expect_undisturbed, linger, start_on_vf,
+    expect_undisturbed, linger, start_on_vf, start_standby,
 };
 use crate::world::{AdapterOptions, GUEST_ADDRESS, MILLISECOND_NS, SECOND_NS, VfPlug, World};
 
@@ -37,6 +37,27 @@ pub(super) fn vf_first(world: &mut World) -> Result<()> {
 pub(super) fn vf_comes_and_goes(world: &mut World) -> Result<()> {
     start_on_vf(world)?;
     come_and_go(world, LONG / 4)?;
+    expect_undisturbed(world)
+}
+
+/// A VF that takes its time goes with frames in its hands, again and again. What is sent by virtio
+/// afterwards does not overtake them.
+pub(super) fn slow_vf_goes(world: &mut World) -> Result<()> {
+    const ROUNDS: u64 = 4;
+    let slow = VfPlug {
+        tx_delay_ns: Some(MILLISECOND_NS / 4),
+        ..VfPlug::default()
+    };
+    start_standby(world, AdapterOptions::standby())?;
+    let traffic = world.start_traffic(LONG);
+    for round in 1..=ROUNDS {
+        world.plug_vf(&slow)?;
+        world.wait_for_vf()?;
+        world.wait_for_bytes(traffic, round * LONG / (2 * ROUNDS), PATIENCE_NS)?;
+        world.withdraw_vf()?;
+    }
+    world.finish_traffic(traffic, PATIENCE_NS)?;
+    expect_no_events()?;
     expect_undisturbed(world)
 }
 

@@ -83,6 +83,7 @@ const CASES: &[Case] = &[
     world("uninstall_vioprot_live", Sometimes, standby::uninstall_vioprot_live),
     world("vf_first", Sometimes, failover::vf_first),
     world("vf_comes_and_goes", Sometimes, failover::vf_comes_and_goes),
+    world("slow_vf_goes", Sometimes, failover::slow_vf_goes),
     world("vf_on_uneven_paths", Seldom, failover::vf_on_uneven_paths),
     world("cancelled_sends", Sometimes, failover::cancelled_sends),
     world("vf_link_flap", Seldom, failover::vf_link_flap),

@@ -18,6 +18,8 @@ pub struct VfPlug {
     pub link_up: bool,
     /// How its miniport behaves.
     pub options: VfOptions,
+    /// Time that its hardware takes for a frame, ns; `None`: the seed says.
+    pub tx_delay_ns: Option<u64>,
 }
 
 impl Default for VfPlug {
@@ -26,6 +28,7 @@ impl Default for VfPlug {
             mac: GUEST_MAC,
             link_up: true,
             options: VfOptions::default(),
+            tx_delay_ns: None,
         }
     }
 }
@@ -122,8 +125,9 @@ impl World {
     }
 
     fn connect_hardware(&self, plug: &VfPlug) -> VfControl {
+        let drawn_ns = 500 + sched::random_below(5_000);
         let config = VfConfig {
-            tx_delay_ns: 500 + sched::random_below(5_000),
+            tx_delay_ns: plug.tx_delay_ns.unwrap_or(drawn_ns),
             link_up: plug.link_up,
             ..VfConfig::new(plug.mac)
         };

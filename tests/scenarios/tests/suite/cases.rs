@@ -46,6 +46,7 @@ cases! {
     uninstall_vioprot_live
     vf_first
     vf_comes_and_goes
+    slow_vf_goes
     vf_on_uneven_paths
     cancelled_sends
     vf_link_flap

@@ -75,7 +75,7 @@ const ROWS: &[Row] = &[
     row("leak_pool", "boot", Always, Rules(&[14])),
     row("leak_shared_memory", "boot", Always, Rules(&[145])),
     row("leave_filter_open", "vf_comes_and_goes", Always, Rules(&[238])),
-    row("leave_without_draining", "vf_comes_and_goes", Sometimes, Says("reordered")),
+    row("leave_without_draining", "slow_vf_goes", Sometimes, Says("reordered")),
     row("long_legacy_header", "boot_on_legacy", Sometimes, Says("the end of the traffic")),
     row("lose_a_send", "boot", Always, Rules(&[116])),
     row("never_acknowledge", "announcement_asked_for", Always, Says("the acknowledgement")),
