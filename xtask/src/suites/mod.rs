@@ -9,6 +9,7 @@ use crate::workspace::Workspace;
 mod core;
 mod host;
 mod nightly;
+mod qemu;
 mod tally;
 mod tsan;
 mod unit;
@@ -22,7 +23,7 @@ struct Suite {
 }
 
 /// In the order in which they run: what fails quickly first.
-const ALL: [Suite; 4] = [
+const ALL: [Suite; 5] = [
     Suite {
         name: "unit",
         run: unit::run,
@@ -34,6 +35,10 @@ const ALL: [Suite; 4] = [
     Suite {
         name: "host",
         run: host::run,
+    },
+    Suite {
+        name: "qemu",
+        run: qemu::run,
     },
     Suite {
         name: "tsan",
@@ -92,7 +97,10 @@ mod tests {
 
     #[test]
     fn no_name_means_every_suite() {
-        assert_eq!(chosen(&[]).unwrap(), ["unit", "core", "host", "tsan"]);
+        assert_eq!(
+            chosen(&[]).unwrap(),
+            ["unit", "core", "host", "qemu", "tsan"]
+        );
     }
 
     #[test]
@@ -103,6 +111,9 @@ mod tests {
     #[test]
     fn an_unknown_suite_is_refused_with_the_list_of_those_that_exist() {
         let error = chosen(&["unit", "units"]).unwrap_err().to_string();
-        assert_eq!(error, "no suite `units`; there are: unit, core, host, tsan");
+        assert_eq!(
+            error,
+            "no suite `units`; there are: unit, core, host, qemu, tsan"
+        );
     }
 }
