@@ -1,12 +1,12 @@
 //! What makes QEMU's devices for a world.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use devices::pci::PciHost;
 use ndis_host::memory::{self, PHYSICAL_BASE};
 use scenarios::world::backend::{Backend, Device, DeviceOrder, Unplugged};
-use std::path::PathBuf;
 use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
 
 use crate::function::Function;
@@ -53,6 +53,12 @@ impl Qemu {
             options,
             made: Arc::default(),
         })
+    }
+
+    /// Layout of the rings that the devices offer.
+    #[must_use]
+    pub fn ring(&self) -> Ring {
+        self.options.ring
     }
 
     /// The device that was made last.

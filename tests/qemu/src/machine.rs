@@ -44,6 +44,8 @@ pub struct Cost {
     pub frames_to_guest: u64,
     /// Frames from the guest.
     pub frames_from_guest: u64,
+    /// Frames to the guest that the wire had no room for.
+    pub frames_dropped: u64,
     /// Register reads, each of which waits for QEMU.
     pub register_reads: u64,
     /// Register writes, doorbells and MSI-X table apart.
@@ -98,6 +100,7 @@ impl Core {
             messages: self.messages.counts().to_vec(),
             frames_to_guest: wire.to_guest,
             frames_from_guest: wire.from_guest,
+            frames_dropped: wire.dropped,
             qtest_commands: self.qtest.commands(),
             ..self.cost.clone()
         }
@@ -250,6 +253,15 @@ impl Machine {
     #[must_use]
     pub fn version(&self) -> String {
         lock(&self.0.process).version().to_owned()
+    }
+
+    /// Whether the driver has taken packed rings, as QEMU sees it.
+    ///
+    /// # Errors
+    ///
+    /// QEMU does not answer.
+    pub fn has_packed_rings(&self) -> Result<bool> {
+        lock(&self.0.process).has_packed_rings()
     }
 
     /// Ends QEMU and returns its capture of the wire: a pcap file.

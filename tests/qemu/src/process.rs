@@ -28,6 +28,8 @@ use crate::qtest::Qtest;
 
 /// Time that the monitor has for an answer, and QEMU to end.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// QEMU's name for the feature, in front of what it says about it.
+const RING_PACKED: &str = "VIRTIO_F_RING_PACKED";
 /// The device's name in QEMU.
 const DEVICE: &str = "adapter";
 
@@ -39,7 +41,7 @@ const NO_COMPLAINTS: [&str; 3] = [
     "Virtio-net failover will not work. Make sure primary device has parameter failover_pair_id",
 ];
 
-/// Room in the cable from QEMU, in the kernel's own reckoning of what a frame takes.
+/// Room in the cable, each way, in the kernel's own reckoning of what a frame takes.
 const WIRE_BYTES: usize = 4 << 20;
 
 /// Size of the ROM that the CPU starts in, below 4 GiB.
@@ -107,6 +109,7 @@ impl Process {
         let (monitor, qemus_monitor) = UnixStream::pair()?;
         let (wire, qemus_wire) = UnixDatagram::pair()?;
         make_room(&qemus_wire)?;
+        make_room(&wire)?;
         let rom = memory_file("halt.rom")?;
         rom.write_all_at(&halt_rom(), 0)?;
         let capture = memory_file("capture.pcap")?;
@@ -190,9 +193,22 @@ impl Process {
     ///
     /// The monitor does not answer, or the driver has not set the queue up.
     pub fn queue(&mut self, queue: u16) -> Result<qmp::VirtQueueStatus> {
-        let path = format!("/machine/peripheral/{DEVICE}/virtio-backend");
+        let path = backend();
         let query = qmp::x_query_virtio_queue_status { path, queue };
         Ok(self.monitor.execute(&query)?)
+    }
+
+    /// Whether the driver has taken packed rings, as QEMU sees it.
+    ///
+    /// # Errors
+    ///
+    /// The monitor does not answer.
+    pub fn has_packed_rings(&mut self) -> Result<bool> {
+        let status = self
+            .monitor
+            .execute(&qmp::x_query_virtio_status { path: backend() })?;
+        let taken = status.guest_features.transports;
+        Ok(taken.iter().any(|one| one.starts_with(RING_PACKED)))
     }
 
     /// What QEMU has said of errors, its own and its guest's.
@@ -236,6 +252,11 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Where the virtio device is in QEMU's tree of objects.
+fn backend() -> String {
+    format!("/machine/peripheral/{DEVICE}/virtio-backend")
 }
 
 /// The descriptors that QEMU inherits; it has them under the same numbers.
@@ -349,8 +370,7 @@ fn arguments(inherited: &Inherited, memory: Memory<'_>, options: &DeviceOptions)
     arguments
 }
 
-/// Lets QEMU's end of the cable hold more than a whole ring of frames, so that QEMU never has to wait with
-/// one.
+/// Lets an end of the cable hold more than a whole ring of frames, so that QEMU never has to wait with one.
 ///
 /// After such a wait QEMU (7.2 to 10.0, `virtio_net_tx_complete`) asks for a doorbell at the place where it
 /// waited, then sends what else is in the ring. With packed rings and EVENT_IDX the place is not moved on by

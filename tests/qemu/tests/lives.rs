@@ -119,6 +119,26 @@ fn the_interrupt_pin() {
     live_in_both_rings("0", &["--seed", "4"]);
 }
 
+/// A device that offers less, or something else, than QEMU does by itself.
+#[test]
+fn other_offers() {
+    let offers = [
+        "indirect_desc=off",
+        "event_idx=off",
+        "mrg_rxbuf=off",
+        "ctrl_vq=off",
+        "status=off",
+        "host_mtu=1500",
+        "rx_queue_size=1024",
+        "ioeventfd=off",
+    ];
+    for offer in offers {
+        for ring in ["split", "packed"] {
+            run(&["--ring", ring, "--property", offer]);
+        }
+    }
+}
+
 /// As long as it runs, a scenario of the embedded device passes on QEMU's as well.
 fn passes(case: &str) {
     for ring in ["split", "packed"] {
