@@ -37,7 +37,7 @@ pub(crate) const ALL: [Lint; 4] = [
 const MAX_LINES: usize = 500;
 
 /// Each member with the members below it that it may use.
-const LAYERS: [(&str, &[&str]); 13] = [
+const LAYERS: [(&str, &[&str]); 14] = [
     ("ndis-sys", &[]),
     ("ndis", &["ndis-sys"]),
     ("virtio-net", &[]),
@@ -49,6 +49,10 @@ const LAYERS: [(&str, &[&str]); 13] = [
     (
         "scenarios",
         &["devices", "ndis-host", "ndis-sys", "neighbours"],
+    ),
+    (
+        "qemu-host",
+        &["devices", "ndis-host", "neighbours", "scenarios"],
     ),
     ("ring-bench", &["virtio-net"]),
     ("light-protocol", &["ndis-sys"]),

@@ -38,6 +38,9 @@ pub struct Config {
     /// Whether devices reach memory through an IOMMU, so that their addresses are not physical
     /// ones and an access outside of a mapping is a breach; without a wish the seed decides.
     pub iommu: Option<bool>,
+    /// Bytes that the memory file has in front of guest memory, whole pages. The machine does not use
+    /// them; a process that shares the file may.
+    pub low_memory: usize,
     /// How the machine runs, how much is left to chance, and how fast time passes.
     pub settings: Settings,
 }
@@ -67,6 +70,7 @@ impl Default for Config {
             os: OsVersion::BASELINE,
             checks: Checks::Thorough,
             iommu: None,
+            low_memory: 0,
             settings: Settings::default(),
         }
     }
@@ -95,7 +99,7 @@ pub fn start(config: &Config) -> anyhow::Result<()> {
     if config.checks == Checks::Light {
         ndis::set_ownership(ndis::Ownership::Light);
     }
-    memory::start(config.ram_bytes)?;
+    memory::start(config.low_memory, config.ram_bytes)?;
     memory::pool::set_special(config.seed % SPECIAL_POOL_ONE_IN == SPECIAL_POOL_ONE_IN - 1);
     // One machine in four; drawn in any case, so that the wish changes nothing else.
     let drawn = sched::chance(4);

@@ -76,12 +76,14 @@ fn tests(workspace: &Workspace, tally: &mut Tally) {
     let all = workspace
         .cargo("test")
         .args(["--workspace", "--exclude", "scenarios"])
+        .args(["--exclude", "qemu-host"])
         .args(images_excluded())
         .arg("--no-fail-fast");
     tally.cargo_test("tests of the crates", all);
-    // The other tests of `scenarios` run the image: suite `host`.
-    let report = workspace
-        .cargo("test")
-        .args(["--package", "scenarios", "--lib"]);
-    tally.cargo_test("tests of the report", report);
+    // The other tests of these run the image: suites `host` and `qemu`.
+    let report =
+        workspace
+            .cargo("test")
+            .args(["--package", "scenarios", "--package", "qemu-host", "--lib"]);
+    tally.cargo_test("tests of the report, and of what speaks to QEMU", report);
 }

@@ -38,18 +38,20 @@ static RAM: OnceLock<Ram> = OnceLock::new();
 static IOMMU: AtomicBool = AtomicBool::new(false);
 static BLOCKS: BatonCell<Option<Blocks>> = BatonCell::new(None);
 
-/// Maps `bytes` of memory, a multiple of the page size. Once per process; needs the scheduler.
+/// Maps `bytes` of memory, `low` bytes into its file: what is in front of it is for whoever else maps
+/// the file. Both are multiples of the page size. Once per process; needs the scheduler.
 ///
 /// # Errors
 ///
-/// When the size is not a multiple of the page size, the system refuses the memory file or the
+/// When a size is not a multiple of the page size, the system refuses the memory file or the
 /// mapping, or memory is there already.
-pub fn start(bytes: usize) -> anyhow::Result<()> {
+pub fn start(low: usize, bytes: usize) -> anyhow::Result<()> {
+    let are_pages = low.is_multiple_of(PAGE_SIZE) && bytes.is_multiple_of(PAGE_SIZE);
     ensure!(
-        bytes > 0 && bytes.is_multiple_of(PAGE_SIZE),
-        "{bytes} bytes are not whole pages"
+        bytes > 0 && are_pages,
+        "{bytes} bytes behind {low} are not whole pages"
     );
-    let ram = Ram::map(bytes).with_context(|| format!("no {bytes} bytes of guest memory"))?;
+    let ram = Ram::map(low, bytes).with_context(|| format!("no {bytes} bytes of guest memory"))?;
     ensure!(RAM.set(ram).is_ok(), "guest memory is mapped already");
     BLOCKS.with(|blocks| *blocks = Some(Blocks::new(bytes)));
     Ok(())
@@ -70,7 +72,8 @@ fn ram() -> &'static Ram {
         .expect("memory::start comes before the first use of memory")
 }
 
-/// Guest memory, for device models. The clone shares the mapping.
+/// Guest memory, for device models. The clone shares the mapping; its one region tells the file, and
+/// where in it memory begins.
 pub fn guest() -> GuestMemoryMmap {
     ram().guest.clone()
 }

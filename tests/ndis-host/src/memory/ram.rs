@@ -20,11 +20,12 @@ pub(super) struct Ram {
 }
 
 impl Ram {
-    /// Maps a new memory file of `len` bytes.
-    pub(super) fn map(len: usize) -> anyhow::Result<Self> {
-        let file = memory_file(len).context("memory file")?;
+    /// Maps `len` bytes of a new memory file, from `low` on.
+    pub(super) fn map(low: usize, len: usize) -> anyhow::Result<Self> {
+        let whole = low.checked_add(len).context("size")?;
+        let file = memory_file(whole).context("memory file")?;
         let start = GuestAddress(PHYSICAL_BASE);
-        let range = (start, len, Some(FileOffset::new(file, 0)));
+        let range = (start, len, Some(FileOffset::new(file, low as u64)));
         let guest = GuestMemoryMmap::from_ranges_with_files([range]).context("mapping")?;
         let base = guest.get_host_address(start).context("host address")? as usize;
         Ok(Self { guest, base, len })

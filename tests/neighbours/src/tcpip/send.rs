@@ -71,6 +71,22 @@ impl TcpIp {
         true
     }
 
+    /// Sends frames that the stack has not made in one call, an NBL for each. False, with nothing sent,
+    /// without a running binding.
+    pub fn send_chain(&self, frames: &[Frame]) -> bool {
+        {
+            let mut edge = lock(&self.edge);
+            if !edge.running || edge.binding.is_none() {
+                return false;
+            }
+            edge.in_flight += frames.len();
+        }
+        let list = |frame: &Frame| self.make_list(std::slice::from_ref(frame));
+        let nbls: Vec<_> = frames.iter().map(list).collect();
+        self.give(&nbls);
+        true
+    }
+
     /// An identifier for sends that will be cancelled.
     fn choose_cancel_id(&self) -> Option<usize> {
         let mut edge = lock(&self.edge);

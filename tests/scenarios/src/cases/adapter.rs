@@ -63,7 +63,7 @@ pub(super) fn boot_on_legacy(world: &mut World) -> Result<()> {
     world.add_adapter(&options)?;
     world.start_adapter()?;
     world.wait_for_link(SECOND_NS)?;
-    let state = world.adapter().control.state();
+    let state = world.adapter().control().state();
     ensure!(state.legacy, "the driver does not use the legacy registers");
     ensure!(
         state.features & offers == offers,

@@ -78,13 +78,13 @@ pub(super) fn filter_with_changed_address(world: &mut World) -> Result<()> {
         0
     };
     start_alone(world, options.offering(FILTERS | set))?;
-    let control = world.adapter().control.clone();
+    let control = world.adapter().control().clone();
     world.wait_for("the filter", SECOND_NS, move || {
         !control.receive_rules().promiscuous
     })?;
     let traffic = world.start_traffic(SHORT);
     world.finish_traffic(traffic, PATIENCE_NS)?;
-    let has_changed = world.adapter().control.state().mac != OF_DEVICE;
+    let has_changed = world.adapter().control().state().mac != OF_DEVICE;
     ensure!(has_changed == by_command, "the device's address");
     expect_no_events()?;
     expect_undisturbed(world)
@@ -124,7 +124,7 @@ pub(super) fn announcement_refused(world: &mut World) -> Result<()> {
     let [expected, _] = ask_for_announcement(world)?;
     sched::sleep(SECOND_NS);
 
-    let control = world.adapter().control.clone();
+    let control = world.adapter().control().clone();
     let before = control.counters();
     control.inject(Fault::ControlRefused);
     ensure!(control.announce(), "the driver took no GUEST_ANNOUNCE");
@@ -155,7 +155,7 @@ pub(super) fn commands_answered_badly(world: &mut World) -> Result<()> {
             2 => Fault::ControlLate(sched::random_below(9 * SECOND_NS)),
             _ => Fault::UsedLengthTooLong(QueueRole::Control),
         };
-        world.adapter().control.inject(fault);
+        world.adapter().control().inject(fault);
         change_filter(world, USUAL | NDIS_PACKET_TYPE_PROMISCUOUS)?;
         change_filter(world, USUAL)?;
     }
@@ -175,7 +175,7 @@ pub(super) fn commands_answered_badly(world: &mut World) -> Result<()> {
 pub(super) fn commands_never_answered(world: &mut World) -> Result<()> {
     start_alone(world, AdapterOptions::default().offering(FILTERS))?;
     expect_rules(world, &usual_rules(&[ALL_HOSTS]))?;
-    world.adapter().control.inject(Fault::ControlNever);
+    world.adapter().control().inject(Fault::ControlNever);
     for group in [OTHERS, ALL_HOSTS, OTHERS] {
         change_groups(world, &[group])?;
         sched::sleep(SECOND_NS);
@@ -187,7 +187,7 @@ pub(super) fn commands_never_answered(world: &mut World) -> Result<()> {
     world.finish_traffic(traffic, PATIENCE_NS)?;
     expect_undisturbed(world)?;
 
-    world.adapter().control.lift_faults();
+    world.adapter().control().lift_faults();
     change_filter(world, USUAL)?;
     expect_rules(world, &usual_rules(&[OTHERS]))?;
     ensure!(events_with(reason::CONTROL_QUEUE) == 1, "said twice");
@@ -202,7 +202,7 @@ pub(super) fn control_queue_breaks(world: &mut World) -> Result<()> {
     let traffic = world.start_traffic(LONG);
     world.wait_for_bytes(traffic, LONG / 4, PATIENCE_NS)?;
     let fault = Fault::UsedIdOutOfRange(QueueRole::Control);
-    world.adapter().control.inject(fault);
+    world.adapter().control().inject(fault);
     change_filter(world, USUAL | NDIS_PACKET_TYPE_ALL_MULTICAST)?;
     world.wait_for("the event log entry", SECOND_NS, || {
         events_with(reason::CONTROL_QUEUE) > 0
@@ -258,13 +258,13 @@ fn usual_rules(groups: &[MacAddress]) -> ReceiveRules {
 
 /// Waits until the device's filter is so.
 fn expect_rules(world: &World, rules: &ReceiveRules) -> Result<()> {
-    let control = world.adapter().control.clone();
+    let control = world.adapter().control().clone();
     let wanted = rules.clone();
     let became = world.wait_for("the device's filter", SECOND_NS, move || {
         control.receive_rules() == wanted
     });
     became.map_err(|error| {
-        let is = world.adapter().control.receive_rules();
+        let is = world.adapter().control().receive_rules();
         error.context(format!("it is {is:?}, not {rules:?}"))
     })
 }
@@ -292,11 +292,11 @@ fn binding(world: &World) -> Result<ndis_host::ndis::native::BindingHandle> {
 /// by virtio and by the VF meanwhile.
 fn ask_for_announcement(world: &World) -> Result<[u64; 2]> {
     let sent = || {
-        let by_virtio = world.adapter().control.counters().tx.frames;
+        let by_virtio = world.adapter().control().counters().tx.frames;
         [by_virtio, world.primary().map_or(0, |vf| vf.frames())]
     };
     let before = sent();
-    let control: VirtioNetControl = world.adapter().control.clone();
+    let control: VirtioNetControl = world.adapter().control().clone();
     ensure!(control.announce(), "the driver took no GUEST_ANNOUNCE");
     world.wait_for("the acknowledgement", SECOND_NS, move || {
         !control.state().announcing

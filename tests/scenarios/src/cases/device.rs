@@ -62,7 +62,7 @@ pub(super) fn device_breaks_under_vf(world: &mut World) -> Result<()> {
     start_on_vf(world)?;
     let traffic = world.start_traffic(LONG);
     world.wait_for_bytes(traffic, LONG / 2, PATIENCE_NS)?;
-    world.adapter().control.break_down("the scenario says so");
+    world.adapter().control().break_down("the scenario says so");
     wait_for_event(world, reason::NEEDS_RESET)?;
     world.finish_traffic(traffic, PATIENCE_NS)?;
     expect_link_stayed(world)
@@ -80,7 +80,7 @@ pub(super) fn device_never_resets(world: &mut World) -> Result<()> {
     world.wait_for_bytes(traffic, LONG / 2, PATIENCE_NS)?;
     traffic.abort(&world.tcpip, &world.peer);
     let adapter = world.adapter();
-    adapter.control.inject(Fault::NeverResets);
+    adapter.control().inject(Fault::NeverResets);
     pnp::disable_device(adapter.device);
     starts_only_without_faults(world, reason::NO_RESET)
 }
@@ -101,7 +101,7 @@ fn breaks(world: &mut World, fault: Fault, events: &[u32]) -> Result<()> {
 fn breaks_alone(world: &World, fault: Fault, events: &[u32]) -> Result<()> {
     let traffic = world.start_traffic(LONG);
     world.wait_for_bytes(traffic, LONG / 4, PATIENCE_NS)?;
-    world.adapter().control.inject(fault);
+    world.adapter().control().inject(fault);
     wait_for_events(world, events)?;
     let tcpip = world.tcpip.clone();
     world.wait_for("the link to go down", 10 * SECOND_NS, move || {
@@ -117,7 +117,7 @@ fn breaks_alone(world: &World, fault: Fault, events: &[u32]) -> Result<()> {
 
 fn does_not_start(world: &mut World, fault: Fault, event: u32) -> Result<()> {
     world.add_adapter(&AdapterOptions::default())?;
-    world.adapter().control.inject(fault);
+    world.adapter().control().inject(fault);
     starts_only_without_faults(world, event)
 }
 
@@ -127,7 +127,7 @@ fn starts_only_without_faults(world: &World, event: u32) -> Result<()> {
         bail!("the adapter starts in spite of the device's fault");
     }
     expect_event(event, None)?;
-    world.adapter().control.lift_faults();
+    world.adapter().control().lift_faults();
     world.start_adapter()?;
     world.wait_for_link(SECOND_NS)
 }

@@ -20,7 +20,7 @@ pub(super) fn vf_surprise_on_line(world: &mut World) -> Result<()> {
 }
 
 fn expect_no_messages(world: &World) -> Result<()> {
-    let counters = world.adapter().control.counters();
+    let counters = world.adapter().control().counters();
     let asked = counters.rx.interrupts + counters.tx.interrupts;
     ensure!(asked > 0, "the device never interrupted");
     let sent = counters.messages;

@@ -95,7 +95,7 @@ pub(super) fn hibernate_changed_device(world: &mut World) -> Result<()> {
         sleep(world)?;
         let size = 64 << sched::random_below(4);
         let features = any_features();
-        world.adapter().control.change_while_off(|config| {
+        world.adapter().control().change_while_off(|config| {
             config.queue_size = size;
             config.features = features;
         });
@@ -103,7 +103,7 @@ pub(super) fn hibernate_changed_device(world: &mut World) -> Result<()> {
         world.wait_for_link(10 * SECOND_NS)?;
         let DeviceState {
             features: taken, ..
-        } = world.adapter().control.state();
+        } = world.adapter().control().state();
         ensure!(
             taken & !features == 0,
             "the driver took {taken:#x} of {features:#x}"
@@ -116,7 +116,7 @@ pub(super) fn hibernate_changed_device(world: &mut World) -> Result<()> {
 
 /// The device filters if it can, and is not asked if it can't.
 fn expect_filter(world: &World, features: u128) -> Result<()> {
-    let control = &world.adapter().control;
+    let control = world.adapter().control();
     let commands = control.counters().commands;
     if features & feature::CTRL_RX == 0 {
         linger(5);
@@ -160,7 +160,7 @@ fn any_features() -> u128 {
 pub(super) fn shutdown(world: &mut World) -> Result<()> {
     let _traffic = start_anything(world)?;
     pnp::shut_down_all();
-    let control = world.adapter().control.clone();
+    let control = world.adapter().control().clone();
     ensure!(
         is_quiet(control.state()),
         "the device is still at work: {:?}",
@@ -188,7 +188,7 @@ pub(super) fn bugcheck(world: &mut World) -> Result<()> {
         AdapterOptions::default()
     };
     world.add_adapter(&options)?;
-    let control = world.adapter().control.clone();
+    let control = world.adapter().control().clone();
     let latest_ns = if standby { 300 } else { 10 } * MILLISECOND_NS;
     sched::after(sched::random_below(latest_ns), move || {
         pnp::crash(move || after_the_crash(&control));

@@ -23,7 +23,7 @@ pub(super) fn single_buffers(world: &mut World) -> Result<()> {
     };
     start(world, &options)?;
     carries(world, LONG / 4)?;
-    let received = world.adapter().control.counters().rx;
+    let received = world.adapter().control().counters().rx;
     ensure!(received.chains == received.frames, "{received:?}");
     Ok(())
 }
@@ -32,7 +32,7 @@ pub(super) fn single_buffers(world: &mut World) -> Result<()> {
 pub(super) fn jumbo_mergeable(world: &mut World) -> Result<()> {
     start_jumbo(world, feature::MRG_RXBUF, 0)?;
     carries(world, LONG)?;
-    let received = world.adapter().control.counters().rx;
+    let received = world.adapter().control().counters().rx;
     ensure!(
         received.chains > received.frames,
         "no frame spans several buffers: {received:?}"
@@ -44,7 +44,7 @@ pub(super) fn jumbo_mergeable(world: &mut World) -> Result<()> {
 pub(super) fn jumbo_single(world: &mut World) -> Result<()> {
     start_jumbo(world, 0, feature::MRG_RXBUF)?;
     carries(world, LONG)?;
-    let received = world.adapter().control.counters().rx;
+    let received = world.adapter().control().counters().rx;
     ensure!(received.chains == received.frames, "{received:?}");
     ensure!(
         received.descriptors >= 3 * received.chains,
@@ -96,7 +96,7 @@ pub(super) fn device_scatters(world: &mut World) -> Result<()> {
     let traffic = world.start_traffic(LONG / 4);
     for time in 1..=TIMES {
         world.wait_for_bytes(traffic, time * SHORT / 2, PATIENCE_NS)?;
-        world.adapter().control.inject(Fault::FrameScattered);
+        world.adapter().control().inject(Fault::FrameScattered);
         linger(1);
     }
     world.finish_traffic(traffic, PATIENCE_NS)?;
@@ -108,7 +108,7 @@ pub(super) fn device_scatters(world: &mut World) -> Result<()> {
 /// Frames that are shorter than an Ethernet header, or are without their tag. None is indicated.
 pub(super) fn runts(world: &mut World) -> Result<()> {
     start(world, &AdapterOptions::default())?;
-    let mut deliver = world.adapter().control.wire_sink();
+    let mut deliver = world.adapter().control().wire_sink();
     let mut frame = [GUEST_MAC, PEER_MAC].concat();
     frame.extend([0x81, 0x00, 0, 0, 0x08]);
     let lengths = [12, 13, 16, 17];

@@ -50,7 +50,7 @@ pub(super) fn no_vioprot_link_down(world: &mut World) -> Result<()> {
     world.start_adapter()?;
     sched::sleep(5 * SECOND_NS);
     ensure!(!world.tcpip.link_up(), "the link is up without VIOPROT");
-    let sent = world.adapter().control.counters().tx.frames;
+    let sent = world.adapter().control().counters().tx.frames;
     ensure!(sent == 0, "{sent} frames were sent without VIOPROT");
 
     world.install_vioprot()?;

@@ -103,7 +103,7 @@ fn set_up(job: &Job, args: &MigrateArgs) -> Result<Walk> {
     let pace = Pace::new(job.size, DURATION_NS / TICK_NS);
     let sights = Sights {
         ledgers: world.ledgers.clone(),
-        virtio: world.adapter().control.clone(),
+        virtio: world.adapter().control().clone(),
         pace: pace.clone(),
     };
     let progress = Progress::new(2 * job.size, args.json);

@@ -1,4 +1,4 @@
-//! The adapter under test: an embedded virtio-net device.
+//! The adapter under test: an embedded virtio-net device, or that of a backend.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,12 +7,13 @@ use anyhow::{Result, anyhow};
 use devices::virtio_net::{
     DeviceCounters, DeviceEvent, Interface, VirtioNet, VirtioNetConfig, VirtioNetControl, feature,
 };
-use devices::wire::MacAddress;
+use devices::wire::{MacAddress, PortHandle, Sink};
 use ndis_host::ndis::{AdapterReport, adapter_report};
 use ndis_host::pnp::{self, DeviceId};
 use ndis_host::registry::Value;
 use ndis_host::sched;
 
+use super::backend::{Backend, Device, DeviceOrder, Outside};
 use super::{Draws, GUEST_MAC, SECOND_NS, World, borrowed, machine};
 
 /// What the adapter is made with.
@@ -126,18 +127,73 @@ fn commands_by_seed(seed: u64, mut config: VirtioNetConfig) -> VirtioNetConfig {
 pub struct Adapter {
     /// The PnP device.
     pub device: DeviceId,
-    /// The emulated device, from the outside.
-    pub control: VirtioNetControl,
-    /// The driver has taken STANDBY, so that the VF may be plugged.
-    negotiated: Arc<AtomicBool>,
+    /// The virtio-net device, from the outside.
+    side: Side,
+}
+
+/// A virtio-net device from the outside.
+enum Side {
+    /// The embedded one.
+    Embedded {
+        control: VirtioNetControl,
+        /// The driver has taken STANDBY, so that the VF may be plugged.
+        negotiated: Arc<AtomicBool>,
+    },
+    /// One that a [`Backend`] made.
+    Other(Box<dyn Outside>),
 }
 
 impl Adapter {
+    /// The embedded device.
+    ///
+    /// # Panics
+    ///
+    /// When the adapter has another one.
+    #[must_use]
+    pub fn control(&self) -> &VirtioNetControl {
+        match &self.side {
+            Side::Embedded { control, .. } => control,
+            Side::Other(_) => panic!("the scenario is one for the embedded device"),
+        }
+    }
+
     /// Frames that the device carried, both ways.
     #[must_use]
     pub fn frames(&self) -> u64 {
-        let DeviceCounters { rx, tx, .. } = self.control.counters();
-        rx.frames + tx.frames
+        match &self.side {
+            Side::Embedded { control, .. } => {
+                let DeviceCounters { rx, tx, .. } = control.counters();
+                rx.frames + tx.frames
+            }
+            Side::Other(device) => device.frames(),
+        }
+    }
+
+    /// What the driver did to the device that it must not.
+    #[must_use]
+    pub fn misuses(&self) -> Vec<String> {
+        match &self.side {
+            Side::Embedded { control, .. } => control.misuses(),
+            Side::Other(device) => device.misuses(),
+        }
+    }
+
+    /// The state of the device.
+    #[must_use]
+    pub(super) fn describe_device(&self) -> String {
+        match &self.side {
+            Side::Embedded { control, .. } => {
+                format!("{:?}, {:?}", control.state(), control.counters())
+            }
+            Side::Other(device) => device.describe(),
+        }
+    }
+
+    fn has_negotiated_failover(&self) -> bool {
+        match &self.side {
+            Side::Embedded { negotiated, .. } => negotiated.load(Ordering::Acquire),
+            Side::Other(device) => device.has_negotiated_failover(),
+        }
     }
 
     /// What NDIS knows of it, while it is initialised.
@@ -161,8 +217,17 @@ impl World {
     ///
     /// # Errors
     ///
-    /// The INF does not know the device.
+    /// The INF does not know the device, or the backend can't make it.
     pub fn add_adapter(&mut self, options: &AdapterOptions) -> Result<()> {
+        let adapter = match self.backend.clone() {
+            None => self.add_embedded(options)?,
+            Some(backend) => self.add_other(options, backend.as_ref())?,
+        };
+        self.adapter = Some(adapter);
+        Ok(())
+    }
+
+    fn add_embedded(&self, options: &AdapterOptions) -> Result<Adapter> {
         let mac = options.mac.unwrap_or(GUEST_MAC);
         let config = rings_by_seed(VirtioNetConfig::new(mac));
         let mut config = commands_by_seed(self.seed, config)
@@ -200,16 +265,40 @@ impl World {
             .for_each(|it| it.use_clock(self.clock.clone()));
         pnp::limit_messages(device, self.messages.or_else(messages_by_seed));
         let control = control.ok_or_else(|| anyhow!("pnp did not build the device"))?;
-        control.connect(
-            self.switch
-                .add_port("standby", self.standby_port, control.wire_sink()),
-        );
-        self.adapter = Some(Adapter {
+        control.connect(self.standby_port_for(control.wire_sink()));
+        Ok(Adapter {
             device,
-            control,
-            negotiated,
-        });
-        Ok(())
+            side: Side::Embedded {
+                control,
+                negotiated,
+            },
+        })
+    }
+
+    fn add_other(&self, options: &AdapterOptions, backend: &dyn Backend) -> Result<Adapter> {
+        let order = DeviceOrder {
+            mac: GUEST_MAC,
+            standby: options.standby,
+        };
+        let unplugged = backend.make(order)?;
+        let inf = machine::adapter_inf()?;
+        let mut made = None;
+        let device = pnp::add_pci_device(self.driver, inf, &borrowed(&options.settings), |host| {
+            let Device { function, outside } = unplugged(host);
+            made = Some(outside);
+            function
+        })?;
+        let outside = made.ok_or_else(|| anyhow!("pnp did not build the device"))?;
+        pnp::limit_messages(device, self.messages.or_else(|| backend.messages()));
+        outside.connect(self.standby_port_for(outside.wire_sink()));
+        Ok(Adapter {
+            device,
+            side: Side::Other(outside),
+        })
+    }
+
+    fn standby_port_for(&self, sink: Sink) -> PortHandle {
+        self.switch.add_port("standby", self.standby_port, sink)
     }
 
     /// Starts the adapter and waits for its binds.
@@ -228,7 +317,7 @@ impl World {
     pub fn pull_adapter(&mut self) {
         if let Some(adapter) = self.adapter.take() {
             pnp::surprise_remove_device(adapter.device);
-            self.misuses.extend(adapter.control.misuses());
+            self.misuses.extend(adapter.misuses());
         }
     }
 
@@ -238,9 +327,9 @@ impl World {
     ///
     /// The driver does not take STANDBY within a second.
     pub fn wait_for_failover(&self) -> Result<()> {
-        let negotiated = Arc::clone(&self.adapter().negotiated);
-        self.wait_for("the negotiation of STANDBY", SECOND_NS, move || {
-            negotiated.load(Ordering::Acquire)
+        let adapter = self.adapter();
+        self.wait_for("the negotiation of STANDBY", SECOND_NS, || {
+            adapter.has_negotiated_failover()
         })
     }
 }

@@ -27,9 +27,8 @@ impl World {
         line("to guest", &account.to_guest.totals);
         if let Some(adapter) = &self.adapter {
             line("adapter", &adapter.report());
-            line("device", &adapter.control.state());
-            line("device", &adapter.control.counters());
-            line("device was misused", &adapter.control.misuses());
+            line("device", &format_args!("{}", adapter.describe_device()));
+            line("device was misused", &adapter.misuses());
         }
         if let Some(primary) = &self.primary {
             line("VF", &primary.control().counters());

@@ -73,7 +73,7 @@ impl World {
     #[must_use]
     pub fn left(&self) -> Ending {
         Ending {
-            misuses: self.adapter().control.misuses(),
+            misuses: self.adapter().misuses(),
             ..Ending::so_far()
         }
     }
@@ -91,7 +91,7 @@ impl World {
         let mut misuses = std::mem::take(&mut self.misuses);
         if let Some(adapter) = self.adapter.take() {
             pnp::remove_device(adapter.device);
-            misuses.extend(adapter.control.misuses());
+            misuses.extend(adapter.misuses());
         }
         pnp::unload_driver(self.driver);
         Ending {

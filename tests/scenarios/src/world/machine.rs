@@ -8,6 +8,7 @@ use ndis_host::Config;
 use ndis_host::inf::Inf;
 
 use super::WorldOptions;
+use super::backend::Backend;
 
 /// Service of the driver.
 pub(super) const SERVICE: &str = "netkvm";
@@ -16,7 +17,11 @@ pub(super) const PROTOCOL: &str = "VIOPROT";
 
 /// Starts the machine.
 pub(super) fn start(options: &WorldOptions) -> Result<()> {
+    let backend = options.backend.as_deref();
     let config = Config {
+        low_memory: backend.map_or(0, Backend::low_memory),
+        // Another device has no way to ask the machine's IOMMU.
+        iommu: backend.map(|_| false),
         seed: options.seed,
         cpus: options.cpus,
         os: options.os,

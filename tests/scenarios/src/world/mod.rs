@@ -14,6 +14,7 @@
 //! that a scenario doesn't fix comes from the seed: the number of CPUs, latencies, orders.
 
 mod adapter;
+pub mod backend;
 mod describe;
 mod finish;
 mod hosts;
@@ -37,6 +38,7 @@ use neighbours::ledgers::Ledgers;
 use neighbours::tcpip::TcpIp;
 
 pub use adapter::{Adapter, AdapterOptions};
+use backend::Backend;
 pub use finish::Ending;
 pub use machine::read_infs;
 pub use options::{Draws, DriverImage, WorldOptions};
@@ -78,6 +80,8 @@ pub struct World {
     vf_port: PortConfig,
     image: DriverImage,
     driver: DriverId,
+    /// What makes the adapter's device; none: it is the embedded one.
+    backend: Option<Arc<dyn Backend>>,
     adapter: Option<Adapter>,
     vioprot: Option<ProtocolId>,
     primary: Option<Primary>,
@@ -123,6 +127,7 @@ impl World {
             vf_port: guest_port,
             image: options.image.clone(),
             driver,
+            backend: options.backend.clone(),
             adapter: None,
             vioprot: None,
             primary: None,

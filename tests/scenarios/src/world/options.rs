@@ -8,6 +8,8 @@ use ndis_host::ntoskrnl::OsVersion;
 use ndis_host::sched::{Mode, Settings};
 use ndis_host::verifier::Checks;
 
+use super::backend::Backend;
+
 /// Most CPUs of a machine.
 const MOST_CPUS: u64 = 4;
 
@@ -48,6 +50,8 @@ pub struct WorldOptions {
     pub settings: Settings,
     /// What the judge looks at.
     pub checks: Checks,
+    /// What makes the adapter's device; none: it is the embedded one.
+    pub backend: Option<Arc<dyn Backend>>,
 }
 
 impl WorldOptions {
@@ -73,6 +77,17 @@ impl WorldOptions {
                 ..Settings::default()
             },
             checks: Checks::Thorough,
+            backend: None,
+        }
+    }
+
+    /// With a device of `backend`, in whose time the machine runs: freely.
+    #[must_use]
+    pub fn driving(self, backend: Arc<dyn Backend>) -> Self {
+        let options = self.free_running(true);
+        Self {
+            backend: Some(backend),
+            ..options
         }
     }
 

@@ -1,0 +1,243 @@
+//! What firmware does before a driver sees the device: the root port's bus numbers and windows, and the
+//! addresses of the function's BARs.
+//!
+//! The function is at 01:00.0, behind the root port at 00:01.0. Its BARs lie in the port's windows at
+//! QEMU's addresses, which the host never sees: the host gives the function addresses of its own.
+
+use anyhow::{Context, Result, ensure};
+use devices::pci::command;
+
+use crate::qtest::{Qtest, Width};
+
+/// The root port's slot on bus 0, for QEMU's command line.
+pub const ROOT_PORT_SLOT: u8 = 1;
+
+const CONFIG_ADDRESS: u16 = 0xcf8;
+const CONFIG_DATA: u16 = 0xcfc;
+/// PCIEXBAR of q35's memory controller, at 00:00.0.
+const PCIEXBAR: u32 = 0x60;
+/// Where configuration space is, 256 buses of it.
+const ECAM: u64 = 0xb000_0000;
+/// The port's windows, 1 MiB each: memory, and prefetchable memory.
+const WINDOW: u64 = 0xc000_0000;
+const PREFETCHABLE: u64 = 0xc100_0000;
+const WINDOW_BYTES: u64 = 1 << 20;
+
+const COMMAND: u16 = 0x04;
+/// Ports, memory, bus master, and system errors, which the port passes on.
+const PORT_COMMAND: u16 = 0x107;
+const BUS_NUMBERS: u16 = 0x18;
+const MEMORY_WINDOW: u16 = 0x20;
+const PREFETCHABLE_WINDOW: u16 = 0x24;
+const PREFETCHABLE_UPPER: [u16; 2] = [0x28, 0x2c];
+const FIRST_BAR: u16 = 0x10;
+const BARS: u8 = 6;
+const CAPABILITIES: u16 = 0x34;
+
+/// A BAR of QEMU's function.
+#[derive(Clone, Copy, Debug)]
+pub struct PlacedBar {
+    /// Its register.
+    pub index: u8,
+    /// Bytes.
+    pub size: u64,
+    /// Where it is in QEMU's memory.
+    pub address: u64,
+    /// Whether reads of it have no effect.
+    pub is_prefetchable: bool,
+    is_64_bit: bool,
+}
+
+/// A capability in the list.
+#[derive(Clone, Copy, Debug)]
+pub struct FoundCapability {
+    /// What it is.
+    pub id: u8,
+    /// Where it is in configuration space.
+    pub at: u16,
+}
+
+/// Configuration space of a function on a bus, slot 0 or the root port's.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    base: u64,
+}
+
+impl Config {
+    const fn of(bus: u64, slot: u8) -> Self {
+        Self {
+            base: ECAM + (bus << 20) + ((slot as u64) << 15),
+        }
+    }
+
+    /// The function behind the root port.
+    #[must_use]
+    pub const fn function() -> Self {
+        Self::of(1, 0)
+    }
+
+    /// Reads.
+    ///
+    /// # Errors
+    ///
+    /// QEMU does not answer; so for all that follows.
+    pub fn read(self, qtest: &mut Qtest, at: u16, width: Width) -> Result<u32> {
+        let value = qtest.read(self.base + u64::from(at), width)?;
+        u32::try_from(value).context("more than was asked for")
+    }
+
+    /// Writes.
+    ///
+    /// # Errors
+    ///
+    /// As above.
+    pub fn write(self, qtest: &mut Qtest, at: u16, width: Width, value: u32) -> Result<()> {
+        qtest.write(self.base + u64::from(at), width, u64::from(value))
+    }
+
+    /// The capabilities, in the order of the list.
+    ///
+    /// # Errors
+    ///
+    /// As above.
+    pub fn capabilities(self, qtest: &mut Qtest) -> Result<Vec<FoundCapability>> {
+        const MOST: usize = 48;
+        let mut found = Vec::new();
+        let mut next = self.read(qtest, CAPABILITIES, Width::Byte)? as u16;
+        while next != 0 && found.len() < MOST {
+            let header = self.read(qtest, next & !3, Width::Word)?;
+            found.push(FoundCapability {
+                id: header as u8,
+                at: next & !3,
+            });
+            next = (header >> 8) as u16;
+        }
+        Ok(found)
+    }
+}
+
+/// Sets the bus up and gives the function's memory BARs their addresses. Their decoding stays off.
+///
+/// # Errors
+///
+/// QEMU does not answer, or there is no function.
+pub fn set_up(qtest: &mut Qtest) -> Result<Vec<PlacedBar>> {
+    open_ecam(qtest)?;
+    set_port_up(qtest)?;
+    let function = Config::function();
+    let vendor = function.read(qtest, 0, Width::Word)?;
+    ensure!(vendor != 0xffff, "nothing is behind the root port");
+    let bars = measure(qtest, function)?;
+    place(qtest, &bars)?;
+    Ok(bars)
+}
+
+/// Tells the function the addresses of its BARs, which it forgets when it is reset.
+///
+/// # Errors
+///
+/// QEMU does not answer.
+pub fn place(qtest: &mut Qtest, bars: &[PlacedBar]) -> Result<()> {
+    let function = Config::function();
+    for bar in bars {
+        let register = FIRST_BAR + 4 * u16::from(bar.index);
+        function.write(qtest, register, Width::Long, bar.address as u32)?;
+        if bar.is_64_bit {
+            let upper = (bar.address >> 32) as u32;
+            function.write(qtest, register + 4, Width::Long, upper)?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets `body` at the function's registers, whose decoding is off before and after.
+///
+/// # Errors
+///
+/// QEMU does not answer, or `body` fails.
+pub fn decoding<R>(qtest: &mut Qtest, body: impl FnOnce(&mut Qtest) -> Result<R>) -> Result<R> {
+    let function = Config::function();
+    function.write(qtest, COMMAND, Width::Word, u32::from(command::MEMORY))?;
+    let result = body(qtest)?;
+    function.write(qtest, COMMAND, Width::Word, 0)?;
+    Ok(result)
+}
+
+fn open_ecam(qtest: &mut Qtest) -> Result<()> {
+    const ENABLED: u32 = 1;
+    for (register, value) in [(PCIEXBAR, ECAM as u32 | ENABLED), (PCIEXBAR + 4, 0)] {
+        qtest.out_long(CONFIG_ADDRESS, 0x8000_0000 | register)?;
+        qtest.out_long(CONFIG_DATA, value)?;
+    }
+    Ok(())
+}
+
+fn set_port_up(qtest: &mut Qtest) -> Result<()> {
+    /// Bridge control, secondary and subordinate bus 1, primary bus 0.
+    const BUSES: u32 = 0x0001_0100;
+    let port = Config::of(0, ROOT_PORT_SLOT);
+    port.write(qtest, BUS_NUMBERS, Width::Long, BUSES)?;
+    port.write(qtest, MEMORY_WINDOW, Width::Long, window(WINDOW))?;
+    port.write(
+        qtest,
+        PREFETCHABLE_WINDOW,
+        Width::Long,
+        window(PREFETCHABLE),
+    )?;
+    for register in PREFETCHABLE_UPPER {
+        port.write(qtest, register, Width::Long, 0)?;
+    }
+    port.write(qtest, COMMAND, Width::Word, u32::from(PORT_COMMAND))
+}
+
+/// Base and limit of a window of a bridge: the upper 12 bits of each address.
+fn window(start: u64) -> u32 {
+    let last = start + WINDOW_BYTES - 1;
+    (start >> 16) as u32 & 0xfff0 | last as u32 & 0xfff0_0000
+}
+
+/// Finds the memory BARs, and where they go.
+fn measure(qtest: &mut Qtest, function: Config) -> Result<Vec<PlacedBar>> {
+    let mut next = [WINDOW, PREFETCHABLE];
+    let mut bars = Vec::new();
+    let mut index = 0;
+    while index < BARS {
+        let register = FIRST_BAR + 4 * u16::from(index);
+        function.write(qtest, register, Width::Long, u32::MAX)?;
+        let answer = function.read(qtest, register, Width::Long)?;
+        let is_memory = answer & 1 == 0;
+        let is_64_bit = is_memory && answer & 0b110 == 0b100;
+        let is_prefetchable = is_memory && answer & 0b1000 != 0;
+        if is_memory && answer != 0 {
+            // 64-bit BARs are smaller than 4 GiB here, so the lower half tells all.
+            let size = u64::from(!(answer & !0xf)) + 1;
+            let [plain, prefetchable] = &mut next;
+            let cursor = if is_prefetchable { prefetchable } else { plain };
+            let address = cursor.next_multiple_of(size);
+            *cursor = address + size;
+            bars.push(PlacedBar {
+                index,
+                size,
+                address,
+                is_prefetchable,
+                is_64_bit,
+            });
+        }
+        index += if is_64_bit { 2 } else { 1 };
+    }
+    let [plain, prefetchable] = next;
+    let fit = plain <= WINDOW + WINDOW_BYTES && prefetchable <= PREFETCHABLE + WINDOW_BYTES;
+    ensure!(fit, "the BARs do not fit the root port's windows");
+    Ok(bars)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_of_a_mebibyte_begins_and_ends_with_the_same_bits() {
+        assert_eq!(window(0xc000_0000), 0xc000_c000);
+        assert_eq!(window(0xc100_0000), 0xc100_c100);
+    }
+}

@@ -1,0 +1,198 @@
+//! The PCI function that the host has in its slot: QEMU's, with two things of its own.
+//!
+//! The host's addresses are not QEMU's: its BAR registers are kept here, and an access to a BAR goes to
+//! where QEMU has it. All memory BARs are 64-bit ones to the host, as those of the embedded device are.
+//! The other is the MSI-X table, see [`crate::interrupts`].
+
+use anyhow::{Context, Result};
+use devices::pci::{Bar, ConfigSpace, HeaderIds, PciFunction};
+
+use crate::bus::{self, Config, FoundCapability, PlacedBar};
+use crate::interrupts::Word;
+use crate::machine::{Core, Machine};
+use crate::qtest::Width;
+
+const COMMAND: u16 = 0x04;
+const FIRST_BAR: u16 = 0x10;
+const BEHIND_BARS: u16 = 0x28;
+const PCI_EXPRESS: u8 = 0x10;
+/// Device Control in the PCI Express capability, and its bit that begins a function level reset.
+const DEVICE_CONTROL: u16 = 8;
+const RESET: u32 = 1 << 15;
+
+/// What the function is to the host where it differs from QEMU's.
+pub struct HostSide {
+    bars: Vec<PlacedBar>,
+    /// Only its command register and BARs are in use.
+    registers: ConfigSpace,
+    express: Option<u16>,
+}
+
+impl HostSide {
+    /// Of a function with these BARs and capabilities.
+    #[must_use]
+    pub fn new(bars: Vec<PlacedBar>, capabilities: &[FoundCapability]) -> Self {
+        let express = capabilities.iter().find(|one| one.id == PCI_EXPRESS);
+        Self {
+            registers: registers(&bars),
+            express: express.map(|one| one.at),
+            bars,
+        }
+    }
+
+    /// Where an access to a BAR goes.
+    fn address(&self, bar: u8, offset: u64) -> Result<u64> {
+        let bars = self.bars.iter();
+        let found = bars.clone().find(|one| one.index == bar);
+        let PlacedBar { address, size, .. } = found.with_context(|| format!("no BAR {bar}"))?;
+        anyhow::ensure!(offset < *size, "BAR {bar} ends before {offset:#x}");
+        Ok(address + offset)
+    }
+
+    fn list(&self) -> Vec<Bar> {
+        let bar = |one: &PlacedBar| Bar::memory(one.index, one.size);
+        self.bars.iter().map(bar).collect()
+    }
+}
+
+fn registers(bars: &[PlacedBar]) -> ConfigSpace {
+    // Identifiers are read from QEMU.
+    let nobody = HeaderIds {
+        vendor: 0,
+        device: 0,
+        subsystem_vendor: 0,
+        subsystem: 0,
+        revision: 0,
+        class: 0,
+    };
+    let mut registers = ConfigSpace::new(nobody, 256);
+    for bar in bars {
+        registers.add_bar(Bar::memory(bar.index, bar.size), bar.is_prefetchable);
+    }
+    registers
+}
+
+/// QEMU's function in a slot of the host.
+pub struct Function(pub Machine);
+
+impl PciFunction for Function {
+    fn config_read(&mut self, offset: u16, data: &mut [u8]) {
+        self.0.with(|core| core.config_read(offset, data));
+    }
+
+    fn config_write(&mut self, offset: u16, data: &[u8]) {
+        self.0.with(|core| core.config_write(offset, data));
+    }
+
+    fn bars(&self) -> Vec<Bar> {
+        self.0.look(|core| core.host_side.list())
+    }
+
+    fn bar_read(&mut self, bar: u8, offset: u64, data: &mut [u8]) {
+        self.0.with(|core| core.bar_read(bar, offset, data));
+    }
+
+    fn bar_write(&mut self, bar: u8, offset: u64, data: &[u8]) {
+        self.0.with(|core| core.bar_write(bar, offset, data));
+    }
+
+    fn lose_power(&mut self) {
+        self.0.with(Core::lose_power);
+    }
+
+    fn process(&mut self) {
+        self.0.poll();
+    }
+}
+
+impl Core {
+    fn config_read(&mut self, offset: u16, data: &mut [u8]) -> Result<()> {
+        data.fill(0xff);
+        if (FIRST_BAR..BEHIND_BARS).contains(&offset) {
+            self.host_side.registers.read(offset, data);
+            return Ok(());
+        }
+        let width = width(data)?;
+        let value = Config::function().read(&mut self.qtest, offset, width)?;
+        put(data, u64::from(value));
+        Ok(())
+    }
+
+    fn config_write(&mut self, offset: u16, data: &[u8]) -> Result<()> {
+        if (COMMAND..BEHIND_BARS).contains(&offset) {
+            self.host_side.registers.write(offset, data);
+        }
+        if (FIRST_BAR..BEHIND_BARS).contains(&offset) {
+            return Ok(());
+        }
+        let value = u32::try_from(get(data)).context("a configuration write of 8 bytes")?;
+        Config::function().write(&mut self.qtest, offset, width(data)?, value)
+    }
+
+    fn bar_read(&mut self, bar: u8, offset: u64, data: &mut [u8]) -> Result<()> {
+        data.fill(0xff);
+        if !self.host_side.registers.decodes_memory() {
+            return Ok(());
+        }
+        self.cost.register_reads += 1;
+        let width = width(data)?;
+        if let Some(place) = self.messages.place(bar, offset)
+            && let Some(programmed) = self.messages.read(place)
+        {
+            put(data, u64::from(programmed));
+            return Ok(());
+        }
+        let address = self.host_side.address(bar, offset)?;
+        let value = self.qtest.read(address, width)?;
+        put(data, value);
+        Ok(())
+    }
+
+    fn bar_write(&mut self, bar: u8, offset: u64, data: &[u8]) -> Result<()> {
+        if !self.host_side.registers.decodes_memory() {
+            return Ok(());
+        }
+        let width = width(data)?;
+        let mut value = get(data);
+        if let Some(place) = self.messages.place(bar, offset) {
+            // The PCI Local Bus Specification 3.0, 6.8.2, knows 4 and 8 bytes; the host uses 4.
+            anyhow::ensure!(width == Width::Long, "{} bytes of an entry", data.len());
+            value = u64::from(self.messages.write(place, value as u32));
+            self.cost.mask_changes += u64::from(place.word == Word::Control);
+        } else if let Some(queue) = self.layout.doorbell(bar, offset) {
+            *self.cost.doorbells.entry(queue).or_default() += 1;
+        } else {
+            self.cost.register_writes += 1;
+        }
+        let address = self.host_side.address(bar, offset)?;
+        self.qtest.write(address, width, value)
+    }
+
+    /// A function level reset: what it was told is forgotten, BARs and messages included.
+    fn lose_power(&mut self) -> Result<()> {
+        let express = self.host_side.express;
+        let at = express.context("the function is not PCI Express")? + DEVICE_CONTROL;
+        let config = Config::function();
+        let control = config.read(&mut self.qtest, at, Width::Word)?;
+        config.write(&mut self.qtest, at, Width::Word, control | RESET)?;
+        bus::place(&mut self.qtest, &self.host_side.bars)?;
+        self.host_side.registers = registers(&self.host_side.bars);
+        self.messages.forget();
+        Ok(())
+    }
+}
+
+fn width(data: &[u8]) -> Result<Width> {
+    Width::of(data.len()).with_context(|| format!("an access of {} bytes", data.len()))
+}
+
+fn get(data: &[u8]) -> u64 {
+    let bytes = data.iter().rev();
+    bytes.fold(0, |value, byte| value << 8 | u64::from(*byte))
+}
+
+fn put(data: &mut [u8], value: u64) {
+    for (byte, from) in data.iter_mut().zip(value.to_le_bytes()) {
+        *byte = from;
+    }
+}

@@ -1,0 +1,66 @@
+//! Where the adapter's device comes from, if it is not the embedded one.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use devices::pci::{PciFunction, PciHost};
+use devices::wire::{MacAddress, PortHandle, Sink};
+
+/// What a device has to be like.
+#[derive(Clone, Copy, Debug)]
+pub struct DeviceOrder {
+    /// Hardware address.
+    pub mac: MacAddress,
+    /// It is a standby (`failover=on`).
+    pub standby: bool,
+}
+
+/// A device that was plugged in: the function for the slot, and the test's side of it.
+pub struct Device {
+    /// Goes into the slot.
+    pub function: Box<dyn PciFunction>,
+    /// Stays with the world.
+    pub outside: Box<dyn Outside>,
+}
+
+/// A device that was made, for a slot of the machine that it is given.
+pub type Unplugged = Box<dyn FnOnce(Arc<dyn PciHost>) -> Device>;
+
+/// Makes devices that stand in for the embedded virtio-net device.
+pub trait Backend: Send + Sync {
+    /// Bytes of its own that the device wants in the memory file, in front of guest memory; whole
+    /// pages.
+    fn low_memory(&self) -> usize;
+
+    /// Most messages that the device is granted: `Some(0)` leaves it its line, `None` grants what it
+    /// has.
+    fn messages(&self) -> Option<usize>;
+
+    /// Makes a device. The machine runs.
+    ///
+    /// # Errors
+    ///
+    /// There can be no such device; why.
+    fn make(&self, order: DeviceOrder) -> Result<Unplugged>;
+}
+
+/// A device from outside.
+pub trait Outside: Send {
+    /// What gets the frames that arrive at the device.
+    fn wire_sink(&self) -> Sink;
+
+    /// Plugs the device into `port`; what it sends goes there from now on.
+    fn connect(&self, port: PortHandle);
+
+    /// Frames that it carried, both ways.
+    fn frames(&self) -> u64;
+
+    /// Whether the driver has taken STANDBY.
+    fn has_negotiated_failover(&self) -> bool;
+
+    /// What the driver did to it that no driver may do, and what else went wrong.
+    fn misuses(&self) -> Vec<String>;
+
+    /// Its state, for the report of a run that failed.
+    fn describe(&self) -> String;
+}

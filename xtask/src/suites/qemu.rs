@@ -1,0 +1,66 @@
+//! Suite `qemu`: the driver image on the virtio-net device of a QEMU process.
+
+use anyhow::{Context, Result, ensure};
+
+use super::tally::Tally;
+use crate::driver::{self, Arch, BuildArgs};
+use crate::tool::Tool;
+use crate::workspace::Workspace;
+
+const QEMU: &str = "qemu-system-x86_64";
+/// Debian's package of it.
+const PACKAGE: &str = "qemu-system-x86";
+
+/// Runs the suite.
+///
+/// # Errors
+///
+/// QEMU is missing and can't be installed.
+pub(super) fn run(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
+    println!("  {}", require_qemu()?);
+    let args = BuildArgs {
+        arch: Arch::X86_64,
+        out: None,
+        mutant: None,
+        quiet: false,
+    };
+    let built = tally.check("image x86_64", driver::build(workspace, &args));
+    let Some(image) = built.map(|built| built.sys) else {
+        return Ok(());
+    };
+    let lives = workspace
+        .cargo("test")
+        .args(["--profile", "tools", "--package", "qemu-host"])
+        .args(["--test", "*", "--no-fail-fast", "--", "--show-output"])
+        .env("NETKVM_SYS", &image);
+    tally.cargo_test("lives on QEMU's device", lives);
+    Ok(())
+}
+
+/// Makes sure that there is a QEMU; installs it if that is possible. Returns what it says of its
+/// version.
+fn require_qemu() -> Result<String> {
+    if let Ok(version) = version() {
+        return Ok(version);
+    }
+    let user = Tool::new("id").arg("--user").output()?;
+    ensure!(
+        user.trim() == "0",
+        "this needs {QEMU}; install it with: apt-get install {PACKAGE}"
+    );
+    Tool::new("apt-get").arg("update").show_errors().output()?;
+    Tool::new("apt-get")
+        .args(["install", "--yes", "--no-install-recommends", PACKAGE])
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .show_errors()
+        .output()
+        .with_context(|| format!("{QEMU} is missing"))?;
+    version()
+}
+
+/// The first line of what QEMU says.
+fn version() -> Result<String> {
+    let told = Tool::new(QEMU).arg("--version").output()?;
+    let first = told.lines().next().map(str::to_owned);
+    first.with_context(|| format!("{QEMU} has no version"))
+}
