@@ -39,6 +39,10 @@ impl TcpIp {
     pub(super) fn news(&self) {
         if sched::chance(4) {
             self.pump();
+            // The worker may sleep for longer than an NBL is to be kept.
+            if !lock(&self.edge).kept.is_empty() {
+                self.wake_worker();
+            }
         } else {
             self.wake_worker();
         }

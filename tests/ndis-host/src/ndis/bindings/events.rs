@@ -17,6 +17,7 @@ use crate::ndis::adapter::Operation;
 use crate::ndis::adapter::lend::lend;
 use crate::ndis::call::{self, Callback, Level, callback, import};
 use crate::ndis::header;
+use crate::ndis::nbl::shadow;
 use crate::ndis::protocols::ProtocolDriver;
 use crate::ndis::receive::RECEIVES;
 use crate::sched::{self, BatonCell};
@@ -160,8 +161,9 @@ impl Binding {
         let watchdog = Watchdog::on(308, EVENT_LIMIT_NS, &self.describe(), || {
             let (sends, receives) = self.outstanding();
             format!(
-                "{} is not paused ({sends} sends, {receives} receives)",
-                self.describe()
+                "{} is not paused ({sends} sends, {receives} receives): {}",
+                self.describe(),
+                shadow::some_out()
             )
         });
         let length = size_of::<NDIS_PROTOCOL_PAUSE_PARAMETERS>() as u32;

@@ -158,6 +158,18 @@ pub(crate) fn of_pool(pool: u64) -> Vec<(usize, String)> {
     })
 }
 
+/// Some of the NBLs that are in somebody's hands, and whose, in words.
+pub(crate) fn some_out() -> String {
+    const MOST: usize = 4;
+    RECORDS.with(|records| {
+        let out = records
+            .iter()
+            .filter(|(_, record)| !record.custody.is_empty());
+        let out = out.map(|(address, record)| format!("NBL {address:#x} is {}", describe(record)));
+        out.take(MOST).collect::<Vec<_>>().join(", ")
+    })
+}
+
 /// The NBL that a NET_BUFFER or MDL was preallocated with.
 pub(crate) fn owner_of_part(part: usize) -> Option<usize> {
     RECORDS.with(|records| {
