@@ -161,6 +161,8 @@ pub(super) fn commands_answered_badly(world: &mut World) -> Result<()> {
     }
     world.finish_traffic(traffic, PATIENCE_NS)?;
     sched::sleep(SETTLED_NS);
+    // A fault of which no command came is not for those that follow.
+    world.adapter().control().lift_faults();
     // A device that refused a wish is not asked again until there is another one.
     change_filter(world, USUAL | NDIS_PACKET_TYPE_PROMISCUOUS)?;
     sched::sleep(SETTLED_NS);
