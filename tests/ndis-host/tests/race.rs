@@ -3,6 +3,8 @@
 
 use std::cell::UnsafeCell;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ndis_host::sched;
 
@@ -35,21 +37,31 @@ fn a_missing_lock_is_seen() {
     assert!(said.contains("ThreadSanitizer: data race"), "{said}");
 }
 
-/// Driver code of two threads counts in the same place.
+/// Driver code of two threads counts in the same place, at the same time.
 fn race() {
     let config = ndis_host::Config {
         ram_bytes: 1 << 20,
         ..ndis_host::Config::free_running()
     };
     ndis_host::start(&config).expect("the machine starts");
-    let count = || {
+    // Two that run one after the other are no race: the baton passes between them. Where they meet,
+    // nothing is to order them either, so the meeting is a relaxed one.
+    let here = Arc::new(AtomicUsize::new(0));
+    let count = move |here: &AtomicUsize| {
         sched::in_driver(|| {
+            here.fetch_add(1, Ordering::Relaxed);
+            while here.load(Ordering::Relaxed) < 2 {
+                std::thread::yield_now();
+            }
             for _ in 0..10_000 {
                 // SAFETY: there is none; the detector has to object.
                 unsafe { *COUNT.0.get() += 1 };
             }
         });
     };
-    let threads = ["one", "other"].map(|name| sched::spawn(name, count));
+    let threads = ["one", "other"].map(|name| {
+        let here = Arc::clone(&here);
+        sched::spawn(name, move || count(&here))
+    });
     threads.into_iter().for_each(sched::join);
 }
