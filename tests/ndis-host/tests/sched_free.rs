@@ -8,13 +8,17 @@
 mod native;
 
 use std::cell::UnsafeCell;
+use std::fs::File;
 use std::hint::spin_loop;
+use std::os::fd::FromRawFd;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use native::linked::import;
 use native::{expect_breach_freely, run_freely};
 use ndis_host::sched::{self, BatonCell, DIRQL, DISPATCH_LEVEL, DpcId, PASSIVE_LEVEL};
-use ndis_host::{export, mmio};
+use ndis_host::{export, memory, mmio};
+use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
 
 static LOG: BatonCell<Vec<String>> = BatonCell::new(Vec::new());
 
@@ -263,4 +267,90 @@ fn a_wrong_level_is_a_breach_in_driver_code() {
         // SAFETY: the routine has no other preconditions than its level, which is wrong.
         sched::in_driver(|| unsafe { sleep(1) });
     });
+}
+
+#[test]
+fn a_stopped_machine_runs_no_driver_and_goes_on_with_another_file() {
+    const THREADS: usize = 2;
+    /// How far each thread has counted, in guest memory.
+    static COUNTS: AtomicUsize = AtomicUsize::new(0);
+    static GATE: AtomicUsize = AtomicUsize::new(0);
+    static STOP: AtomicU32 = AtomicU32::new(0);
+    /// A routine that does nothing but give others their turn.
+    extern "efiapi" fn turn() {
+        sched::point();
+    }
+    fn counts() -> [u64; THREADS] {
+        let at: *mut [AtomicU64; THREADS] =
+            std::ptr::with_exposed_provenance_mut(COUNTS.load(Ordering::Relaxed));
+        // SAFETY: the block that the test allocated; all use of it is atomic.
+        unsafe { &*at }
+            .each_ref()
+            .map(|one| one.load(Ordering::Relaxed))
+    }
+    run_freely(
+        "a_stopped_machine_runs_no_driver_and_goes_on_with_another_file",
+        || {
+            let block = memory::allocate(4096, 4096).expect("memory");
+            // SAFETY: the block is ours, and has that many bytes.
+            unsafe { block.write_bytes(0, 4096) };
+            COUNTS.store(block.as_ptr().expose_provenance(), Ordering::Relaxed);
+            let routine = (turn as *const ()).expose_provenance();
+            GATE.store(sched::gate(routine), Ordering::Relaxed);
+            let threads = [0, 1].map(|number| {
+                sched::spawn("driver", move || {
+                    sched::in_driver(|| {
+                        let gate: *const () =
+                            std::ptr::with_exposed_provenance(GATE.load(Ordering::Relaxed));
+                        // SAFETY: the gate leads to a routine of this type.
+                        let call =
+                            unsafe { std::mem::transmute::<*const (), extern "efiapi" fn()>(gate) };
+                        while STOP.load(Ordering::Relaxed) == 0 {
+                            let place = COUNTS.load(Ordering::Relaxed) + 8 * number;
+                            // SAFETY: a word of the block that the test allocated.
+                            let count =
+                                unsafe { &*std::ptr::with_exposed_provenance::<AtomicU64>(place) };
+                            count.fetch_add(1, Ordering::Relaxed);
+                            call();
+                        }
+                    });
+                })
+            });
+            let all_beyond = |least: [u64; THREADS]| {
+                let beyond = move || {
+                    let pairs = counts().into_iter().zip(least);
+                    pairs.into_iter().all(|(now, least)| now > least)
+                };
+                assert!(sched::wait("counts", beyond, Some(5_000_000_000)));
+            };
+            all_beyond([100; THREADS]);
+            let guest = memory::guest();
+            let region = guest.iter().next().expect("one region");
+            let old = region.file_offset().expect("a file");
+            let stopped = sched::stopped(|| {
+                let before = counts();
+                let whole = old.file().metadata().expect("its length").len();
+                // SAFETY: the name is a constant C string.
+                let new = unsafe { libc::memfd_create(c"another".as_ptr(), libc::MFD_CLOEXEC) };
+                assert!(new >= 0, "no memory file");
+                // SAFETY: the call above returned a new descriptor, which nobody else owns.
+                let new = unsafe { File::from_raw_fd(new) };
+                new.set_len(whole).expect("room");
+                let mut page = [0; 4096];
+                let at = memory::physical(block.as_ptr()).expect("guest memory")
+                    - memory::PHYSICAL_BASE
+                    + old.start();
+                old.file().read_exact_at(&mut page, at).expect("the page");
+                new.write_all_at(&page, at).expect("the page");
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                assert_eq!(counts(), before, "a driver ran on");
+                memory::replace_file(new, old.start()).expect("another file");
+                assert_eq!(counts(), before, "memory has changed");
+                before
+            });
+            all_beyond(stopped.expect("no thread stays in driver code"));
+            STOP.store(1, Ordering::Relaxed);
+            threads.into_iter().for_each(sched::join);
+        },
+    );
 }

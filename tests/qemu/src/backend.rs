@@ -1,21 +1,31 @@
 //! What makes QEMU's devices for a world.
 
+use std::fs::File;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use anyhow::{Context, Result};
-use devices::pci::PciHost;
+use anyhow::{Context, Result, ensure};
 use ndis_host::memory::{self, PHYSICAL_BASE};
-use scenarios::world::backend::{Backend, Device, DeviceOrder, Unplugged};
+use scenarios::world::GUEST_MAC;
+use scenarios::world::backend::{Backend, DeviceOrder, Unplugged};
 use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
 
-use crate::function::Function;
-use crate::machine::{self, Machine};
-use crate::process::{DeviceOptions, Memory};
+use crate::bus::Port;
+use crate::card::Card;
+use crate::hotplug::Style;
+use crate::machine::{Machine, lock};
+use crate::process::{CardOptions, Failover, MachineOptions, Memory};
 
 /// Memory at address 0 of QEMU's machine, which the host does not use. What is behind it in the file is
 /// at 4 GiB, as in the host.
-const LOW_MEMORY: usize = 16 << 20;
+pub const LOW_MEMORY: usize = 16 << 20;
+/// Guest memory: a migration takes as long as there is of it.
+const MEMORY: usize = 32 << 20;
+
+/// Names of the cards in QEMU.
+pub const STANDBY: &str = "standby0";
+/// As above.
+pub const PRIMARY: &str = "primary0";
 
 /// Layout of the rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -24,6 +34,17 @@ pub enum Ring {
     Split,
     /// Packed virtqueues (virtio 1.2, 2.8).
     Packed,
+}
+
+impl Ring {
+    /// Its name, as on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Split => "split",
+            Self::Packed => "packed",
+        }
+    }
 }
 
 /// How QEMU is run.
@@ -35,14 +56,47 @@ pub struct QemuOptions {
     pub ring: Ring,
     /// Most messages that the host grants; 0: it uses the pin.
     pub messages: Option<usize>,
-    /// More properties of the device, as on QEMU's command line.
+    /// More properties of the adapter's device, as on QEMU's command line.
     pub properties: Vec<String>,
+    /// How cards come and go.
+    pub hotplug: Style,
+    /// There is a primary, which QEMU hides until the driver has taken STANDBY.
+    pub primary: bool,
+}
+
+impl QemuOptions {
+    /// The machine that has the adapter's card, and the primary's behind the next port.
+    fn machine(&self, order: DeviceOrder, incoming: bool) -> MachineOptions {
+        let card = |id: &str, failover, properties| CardOptions {
+            id: id.to_owned(),
+            mac: order.mac,
+            packed: self.ring == Ring::Packed,
+            failover,
+            properties,
+        };
+        let failover = if order.standby {
+            Failover::Standby
+        } else {
+            Failover::None
+        };
+        let mut cards = vec![Some(card(STANDBY, failover, self.properties.clone()))];
+        if self.primary {
+            let failover = Failover::PrimaryOf(STANDBY.to_owned());
+            cards.push(Some(card(PRIMARY, failover, Vec::new())));
+        }
+        MachineOptions {
+            qemu: self.qemu.clone(),
+            hotplug: self.hotplug,
+            cards,
+            incoming,
+        }
+    }
 }
 
 /// Makes QEMU's devices.
 pub struct Qemu {
     options: QemuOptions,
-    made: Arc<Mutex<Vec<Machine>>>,
+    adapter: Mutex<Option<Card>>,
 }
 
 impl Qemu {
@@ -51,24 +105,43 @@ impl Qemu {
     pub fn new(options: QemuOptions) -> Arc<Self> {
         Arc::new(Self {
             options,
-            made: Arc::default(),
+            adapter: Mutex::default(),
         })
     }
 
-    /// Layout of the rings that the devices offer.
+    /// How it is run.
     #[must_use]
-    pub fn ring(&self) -> Ring {
-        self.options.ring
+    pub fn options(&self) -> &QemuOptions {
+        &self.options
     }
 
-    /// The device that was made last.
+    /// The card of the adapter.
     ///
     /// # Errors
     ///
-    /// None was.
+    /// There is none yet.
+    pub fn adapter(&self) -> Result<Card> {
+        let card = lock(&self.adapter).clone();
+        card.context("no device was made")
+    }
+
+    /// The machine.
+    ///
+    /// # Errors
+    ///
+    /// There is none yet.
     pub fn machine(&self) -> Result<Machine> {
-        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        made.last().cloned().context("no device was made")
+        Ok(self.adapter()?.machine().clone())
+    }
+
+    /// The machine that a guest with a standby migrates to.
+    #[must_use]
+    pub fn destination(&self) -> MachineOptions {
+        let order = DeviceOrder {
+            mac: GUEST_MAC,
+            standby: true,
+        };
+        self.options.machine(order, true)
     }
 }
 
@@ -77,38 +150,36 @@ impl Backend for Qemu {
         LOW_MEMORY
     }
 
+    fn memory(&self) -> usize {
+        MEMORY
+    }
+
     fn messages(&self) -> Option<usize> {
         self.options.messages
     }
 
     fn make(&self, order: DeviceOrder) -> Result<Unplugged> {
         let guest = memory::guest();
-        let region = guest
-            .find_region(GuestAddress(PHYSICAL_BASE))
-            .context("no guest memory")?;
+        let region = guest.find_region(GuestAddress(PHYSICAL_BASE));
+        let region = region.context("no guest memory")?;
         let file = region.file_offset().context("guest memory has no file")?;
-        let shared = Memory {
-            file: file.file(),
-            low: file.start(),
-            whole: file.start() + region.len(),
-        };
-        let options = DeviceOptions {
-            qemu: self.options.qemu.clone(),
-            mac: order.mac,
-            packed: self.options.ring == Ring::Packed,
-            standby: order.standby,
-            properties: self.options.properties.clone(),
-        };
-        let assembled = machine::assemble(shared, &options)?;
-        let made = Arc::clone(&self.made);
-        Ok(Box::new(move |host: Arc<dyn PciHost>| {
-            let machine = assembled.plug(host);
-            let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
-            made.push(machine.clone());
-            Device {
-                function: Box::new(Function(machine.clone())),
-                outside: Box::new(machine),
-            }
-        }))
+        ensure!(
+            file.start() == LOW_MEMORY as u64,
+            "guest memory is at {:#x} of its file",
+            file.start()
+        );
+        let machine = Machine::start(shared(file.file()), &self.options.machine(order, false))?;
+        let card = Card::find(&machine, Port::at(0), STANDBY)?;
+        *lock(&self.adapter) = Some(card.clone());
+        Ok(card.unplugged())
+    }
+}
+
+/// A file with the memory of a machine of this kind, as QEMU has it.
+pub fn shared(file: &File) -> Memory<'_> {
+    Memory {
+        file,
+        low: LOW_MEMORY as u64,
+        whole: (LOW_MEMORY + MEMORY) as u64,
     }
 }

@@ -1,16 +1,14 @@
-//! What firmware does before a driver sees the device: the root port's bus numbers and windows, and the
-//! addresses of the function's BARs.
+//! What firmware does before a driver sees a card: the root ports' bus numbers and windows, and the
+//! addresses of a function's BARs.
 //!
-//! The function is at 01:00.0, behind the root port at 00:01.0. Its BARs lie in the port's windows at
-//! QEMU's addresses, which the host never sees: the host gives the function addresses of its own.
+//! The first card is at 01:00.0, behind the root port at 00:01.0, the second at 02:00.0 behind 00:02.0.
+//! Their BARs lie in their port's windows at QEMU's addresses, which the host never sees: the host gives
+//! each function addresses of its own.
 
 use anyhow::{Context, Result, ensure};
 use devices::pci::command;
 
 use crate::qtest::{Qtest, Width};
-
-/// The root port's slot on bus 0, for QEMU's command line.
-pub const ROOT_PORT_SLOT: u8 = 1;
 
 const CONFIG_ADDRESS: u16 = 0xcf8;
 const CONFIG_DATA: u16 = 0xcfc;
@@ -18,7 +16,7 @@ const CONFIG_DATA: u16 = 0xcfc;
 const PCIEXBAR: u32 = 0x60;
 /// Where configuration space is, 256 buses of it.
 const ECAM: u64 = 0xb000_0000;
-/// The port's windows, 1 MiB each: memory, and prefetchable memory.
+/// The windows of the first port, 1 MiB each: memory, and prefetchable memory. Those of the next follow.
 const WINDOW: u64 = 0xc000_0000;
 const PREFETCHABLE: u64 = 0xc100_0000;
 const WINDOW_BYTES: u64 = 1 << 20;
@@ -57,23 +55,62 @@ pub struct FoundCapability {
     pub at: u16,
 }
 
-/// Configuration space of a function on a bus, slot 0 or the root port's.
+/// A root port, with room for one card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Port {
+    number: u8,
+}
+
+impl Port {
+    /// The port of that number; the first is 0.
+    #[must_use]
+    pub fn at(number: usize) -> Self {
+        Self {
+            number: number as u8,
+        }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn number(self) -> usize {
+        usize::from(self.number)
+    }
+
+    /// Its slot on bus 0, which is also the number of the bus behind it.
+    #[must_use]
+    pub fn slot(self) -> u8 {
+        self.number + 1
+    }
+
+    /// Its own configuration space.
+    #[must_use]
+    pub fn own(self) -> Config {
+        Config::of(0, self.slot())
+    }
+
+    /// The configuration space of the card behind it.
+    #[must_use]
+    pub fn function(self) -> Config {
+        Config::of(self.slot(), 0)
+    }
+
+    /// Its windows: memory, and prefetchable memory.
+    fn windows(self) -> [u64; 2] {
+        [WINDOW, PREFETCHABLE].map(|first| first + u64::from(self.number) * WINDOW_BYTES)
+    }
+}
+
+/// Configuration space of a function.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
     base: u64,
 }
 
 impl Config {
-    const fn of(bus: u64, slot: u8) -> Self {
+    fn of(bus: u8, slot: u8) -> Self {
         Self {
-            base: ECAM + (bus << 20) + ((slot as u64) << 15),
+            base: ECAM + (u64::from(bus) << 20) + (u64::from(slot) << 15),
         }
-    }
-
-    /// The function behind the root port.
-    #[must_use]
-    pub const fn function() -> Self {
-        Self::of(1, 0)
     }
 
     /// Reads.
@@ -116,19 +153,41 @@ impl Config {
     }
 }
 
-/// Sets the bus up and gives the function's memory BARs their addresses. Their decoding stays off.
+/// Sets up the root ports.
 ///
 /// # Errors
 ///
-/// QEMU does not answer, or there is no function.
-pub fn set_up(qtest: &mut Qtest) -> Result<Vec<PlacedBar>> {
+/// QEMU does not answer.
+pub fn set_up(qtest: &mut Qtest, ports: usize) -> Result<()> {
     open_ecam(qtest)?;
-    set_port_up(qtest)?;
-    let function = Config::function();
-    let vendor = function.read(qtest, 0, Width::Word)?;
-    ensure!(vendor != 0xffff, "nothing is behind the root port");
-    let bars = measure(qtest, function)?;
-    place(qtest, &bars)?;
+    (0..ports).try_for_each(|number| set_port_up(qtest, Port::at(number)))
+}
+
+/// Whether a card is behind a port.
+///
+/// # Errors
+///
+/// QEMU does not answer.
+pub fn is_occupied(qtest: &mut Qtest, port: Port) -> Result<bool> {
+    const NOBODY: u32 = 0xffff;
+    Ok(port.function().read(qtest, 0, Width::Word)? != NOBODY)
+}
+
+/// Gives the memory BARs of a card their addresses. Their decoding stays off.
+///
+/// # Errors
+///
+/// QEMU does not answer, or there is no card.
+pub fn find_bars(qtest: &mut Qtest, port: Port) -> Result<Vec<PlacedBar>> {
+    ensure!(
+        is_occupied(qtest, port)?,
+        "nothing is behind root port {}",
+        port.number()
+    );
+    // A card that comes back is as it was left.
+    port.function().write(qtest, COMMAND, Width::Word, 0)?;
+    let bars = measure(qtest, port)?;
+    place(qtest, port, &bars)?;
     Ok(bars)
 }
 
@@ -137,8 +196,8 @@ pub fn set_up(qtest: &mut Qtest) -> Result<Vec<PlacedBar>> {
 /// # Errors
 ///
 /// QEMU does not answer.
-pub fn place(qtest: &mut Qtest, bars: &[PlacedBar]) -> Result<()> {
-    let function = Config::function();
+pub fn place(qtest: &mut Qtest, port: Port, bars: &[PlacedBar]) -> Result<()> {
+    let function = port.function();
     for bar in bars {
         let register = FIRST_BAR + 4 * u16::from(bar.index);
         function.write(qtest, register, Width::Long, bar.address as u32)?;
@@ -155,8 +214,12 @@ pub fn place(qtest: &mut Qtest, bars: &[PlacedBar]) -> Result<()> {
 /// # Errors
 ///
 /// QEMU does not answer, or `body` fails.
-pub fn decoding<R>(qtest: &mut Qtest, body: impl FnOnce(&mut Qtest) -> Result<R>) -> Result<R> {
-    let function = Config::function();
+pub fn decoding<R>(
+    qtest: &mut Qtest,
+    port: Port,
+    body: impl FnOnce(&mut Qtest) -> Result<R>,
+) -> Result<R> {
+    let function = port.function();
     function.write(qtest, COMMAND, Width::Word, u32::from(command::MEMORY))?;
     let result = body(qtest)?;
     function.write(qtest, COMMAND, Width::Word, 0)?;
@@ -172,22 +235,23 @@ fn open_ecam(qtest: &mut Qtest) -> Result<()> {
     Ok(())
 }
 
-fn set_port_up(qtest: &mut Qtest) -> Result<()> {
-    /// Bridge control, secondary and subordinate bus 1, primary bus 0.
-    const BUSES: u32 = 0x0001_0100;
-    let port = Config::of(0, ROOT_PORT_SLOT);
-    port.write(qtest, BUS_NUMBERS, Width::Long, BUSES)?;
-    port.write(qtest, MEMORY_WINDOW, Width::Long, window(WINDOW))?;
-    port.write(
+fn set_port_up(qtest: &mut Qtest, port: Port) -> Result<()> {
+    let bus = u32::from(port.slot());
+    let [memory, prefetchable] = port.windows();
+    let own = port.own();
+    // Subordinate, secondary and primary bus.
+    own.write(qtest, BUS_NUMBERS, Width::Long, bus << 16 | bus << 8)?;
+    own.write(qtest, MEMORY_WINDOW, Width::Long, window(memory))?;
+    own.write(
         qtest,
         PREFETCHABLE_WINDOW,
         Width::Long,
-        window(PREFETCHABLE),
+        window(prefetchable),
     )?;
     for register in PREFETCHABLE_UPPER {
-        port.write(qtest, register, Width::Long, 0)?;
+        own.write(qtest, register, Width::Long, 0)?;
     }
-    port.write(qtest, COMMAND, Width::Word, u32::from(PORT_COMMAND))
+    own.write(qtest, COMMAND, Width::Word, u32::from(PORT_COMMAND))
 }
 
 /// Base and limit of a window of a bridge: the upper 12 bits of each address.
@@ -197,8 +261,10 @@ fn window(start: u64) -> u32 {
 }
 
 /// Finds the memory BARs, and where they go.
-fn measure(qtest: &mut Qtest, function: Config) -> Result<Vec<PlacedBar>> {
-    let mut next = [WINDOW, PREFETCHABLE];
+fn measure(qtest: &mut Qtest, port: Port) -> Result<Vec<PlacedBar>> {
+    let function = port.function();
+    let windows = port.windows();
+    let mut next = windows;
     let mut bars = Vec::new();
     let mut index = 0;
     while index < BARS {
@@ -225,8 +291,8 @@ fn measure(qtest: &mut Qtest, function: Config) -> Result<Vec<PlacedBar>> {
         }
         index += if is_64_bit { 2 } else { 1 };
     }
-    let [plain, prefetchable] = next;
-    let fit = plain <= WINDOW + WINDOW_BYTES && prefetchable <= PREFETCHABLE + WINDOW_BYTES;
+    let mut used = next.into_iter().zip(windows);
+    let fit = used.all(|(end, start)| end <= start + WINDOW_BYTES);
     ensure!(fit, "the BARs do not fit the root port's windows");
     Ok(bars)
 }

@@ -6,7 +6,7 @@ use etherparse::{EtherType, Ipv4Slice, NetSlice, SlicedPacket, TransportSlice};
 use pcap_file::pcap::PcapReader;
 use serde::{Deserialize, Serialize};
 
-use crate::life::CHAIN_ETHER_TYPE;
+use crate::frames::ODD_ETHER_TYPE;
 
 /// Bytes of an Ethernet header.
 const ETHERNET: usize = 14;
@@ -98,7 +98,7 @@ impl Captured {
     fn add_chain(&mut self, frame: &[u8], packet: &SlicedPacket<'_>) -> Result<()> {
         let kind = packet.ether_payload().map(|payload| payload.ether_type);
         ensure!(
-            kind == Some(EtherType(CHAIN_ETHER_TYPE)),
+            kind == Some(EtherType(ODD_ETHER_TYPE)),
             "EtherType {kind:?}"
         );
         let body = frame.get(ETHERNET + 8..).unwrap_or_default();

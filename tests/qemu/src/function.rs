@@ -7,10 +7,10 @@
 use anyhow::{Context, Result};
 use devices::pci::{Bar, ConfigSpace, HeaderIds, PciFunction};
 
-use crate::bus::{self, Config, FoundCapability, PlacedBar};
+use crate::bus::{self, FoundCapability, PlacedBar, Port};
+use crate::card::{Card, CardSide};
 use crate::interrupts::Word;
-use crate::machine::{Core, Machine};
-use crate::qtest::Width;
+use crate::qtest::{Qtest, Width};
 
 const COMMAND: u16 = 0x04;
 const FIRST_BAR: u16 = 0x10;
@@ -49,7 +49,9 @@ impl HostSide {
         Ok(address + offset)
     }
 
-    fn list(&self) -> Vec<Bar> {
+    /// The BARs, for the host.
+    #[must_use]
+    pub fn list(&self) -> Vec<Bar> {
         let bar = |one: &PlacedBar| Bar::memory(one.index, one.size);
         self.bars.iter().map(bar).collect()
     }
@@ -72,32 +74,35 @@ fn registers(bars: &[PlacedBar]) -> ConfigSpace {
     registers
 }
 
-/// QEMU's function in a slot of the host.
-pub struct Function(pub Machine);
+/// QEMU's function in a slot of the host. Without its card it answers as an empty slot does.
+pub struct Function(pub Card);
 
 impl PciFunction for Function {
     fn config_read(&mut self, offset: u16, data: &mut [u8]) {
-        self.0.with(|core| core.config_read(offset, data));
+        data.fill(0xff);
+        self.0.with(|mut access| access.config_read(offset, data));
     }
 
     fn config_write(&mut self, offset: u16, data: &[u8]) {
-        self.0.with(|core| core.config_write(offset, data));
+        self.0.with(|mut access| access.config_write(offset, data));
     }
 
     fn bars(&self) -> Vec<Bar> {
-        self.0.look(|core| core.host_side.list())
+        self.0.bars()
     }
 
     fn bar_read(&mut self, bar: u8, offset: u64, data: &mut [u8]) {
-        self.0.with(|core| core.bar_read(bar, offset, data));
+        data.fill(0xff);
+        self.0.with(|mut access| access.bar_read(bar, offset, data));
     }
 
     fn bar_write(&mut self, bar: u8, offset: u64, data: &[u8]) {
-        self.0.with(|core| core.bar_write(bar, offset, data));
+        self.0
+            .with(|mut access| access.bar_write(bar, offset, data));
     }
 
     fn lose_power(&mut self) {
-        self.0.with(Core::lose_power);
+        self.0.with(|mut access| access.lose_power());
     }
 
     fn process(&mut self) {
@@ -105,79 +110,91 @@ impl PciFunction for Function {
     }
 }
 
-impl Core {
+/// An access of the host to a card.
+pub struct CardAccess<'core> {
+    /// QEMU.
+    pub qtest: &'core mut Qtest,
+    /// Where the card is.
+    pub port: Port,
+    /// What is known of it.
+    pub side: &'core mut CardSide,
+}
+
+impl CardAccess<'_> {
     fn config_read(&mut self, offset: u16, data: &mut [u8]) -> Result<()> {
-        data.fill(0xff);
         if (FIRST_BAR..BEHIND_BARS).contains(&offset) {
-            self.host_side.registers.read(offset, data);
+            self.side.host_side.registers.read(offset, data);
             return Ok(());
         }
         let width = width(data)?;
-        let value = Config::function().read(&mut self.qtest, offset, width)?;
+        let value = self.port.function().read(self.qtest, offset, width)?;
         put(data, u64::from(value));
         Ok(())
     }
 
     fn config_write(&mut self, offset: u16, data: &[u8]) -> Result<()> {
         if (COMMAND..BEHIND_BARS).contains(&offset) {
-            self.host_side.registers.write(offset, data);
+            self.side.host_side.registers.write(offset, data);
         }
         if (FIRST_BAR..BEHIND_BARS).contains(&offset) {
             return Ok(());
         }
         let value = u32::try_from(get(data)).context("a configuration write of 8 bytes")?;
-        Config::function().write(&mut self.qtest, offset, width(data)?, value)
+        let width = width(data)?;
+        self.port.function().write(self.qtest, offset, width, value)
     }
 
     fn bar_read(&mut self, bar: u8, offset: u64, data: &mut [u8]) -> Result<()> {
-        data.fill(0xff);
-        if !self.host_side.registers.decodes_memory() {
+        let side = &mut *self.side;
+        if !side.host_side.registers.decodes_memory() {
             return Ok(());
         }
-        self.cost.register_reads += 1;
+        side.cost.register_reads += 1;
         let width = width(data)?;
-        if let Some(place) = self.messages.place(bar, offset)
-            && let Some(programmed) = self.messages.read(place)
+        if let Some(place) = side.messages.place(bar, offset)
+            && let Some(programmed) = side.messages.read(place)
         {
             put(data, u64::from(programmed));
             return Ok(());
         }
-        let address = self.host_side.address(bar, offset)?;
+        let address = side.host_side.address(bar, offset)?;
         let value = self.qtest.read(address, width)?;
         put(data, value);
         Ok(())
     }
 
     fn bar_write(&mut self, bar: u8, offset: u64, data: &[u8]) -> Result<()> {
-        if !self.host_side.registers.decodes_memory() {
+        let side = &mut *self.side;
+        if !side.host_side.registers.decodes_memory() {
             return Ok(());
         }
         let width = width(data)?;
         let mut value = get(data);
-        if let Some(place) = self.messages.place(bar, offset) {
+        if let Some(place) = side.messages.place(bar, offset) {
             // The PCI Local Bus Specification 3.0, 6.8.2, knows 4 and 8 bytes; the host uses 4.
             anyhow::ensure!(width == Width::Long, "{} bytes of an entry", data.len());
-            value = u64::from(self.messages.write(place, value as u32));
-            self.cost.mask_changes += u64::from(place.word == Word::Control);
-        } else if let Some(queue) = self.layout.doorbell(bar, offset) {
-            *self.cost.doorbells.entry(queue).or_default() += 1;
+            value = u64::from(side.messages.write(place, value as u32));
+            side.cost.mask_changes += u64::from(place.word == Word::Control);
+        } else if let Some(queue) = side.layout.doorbell(bar, offset) {
+            *side.cost.doorbells.entry(queue).or_default() += 1;
         } else {
-            self.cost.register_writes += 1;
+            side.cost.register_writes += 1;
         }
-        let address = self.host_side.address(bar, offset)?;
+        let address = side.host_side.address(bar, offset)?;
         self.qtest.write(address, width, value)
     }
 
     /// A function level reset: what it was told is forgotten, BARs and messages included.
     fn lose_power(&mut self) -> Result<()> {
-        let express = self.host_side.express;
+        let side = &mut *self.side;
+        let express = side.host_side.express;
         let at = express.context("the function is not PCI Express")? + DEVICE_CONTROL;
-        let config = Config::function();
-        let control = config.read(&mut self.qtest, at, Width::Word)?;
-        config.write(&mut self.qtest, at, Width::Word, control | RESET)?;
-        bus::place(&mut self.qtest, &self.host_side.bars)?;
-        self.host_side.registers = registers(&self.host_side.bars);
-        self.messages.forget();
+        let config = self.port.function();
+        let control = config.read(self.qtest, at, Width::Word)?;
+        config.write(self.qtest, at, Width::Word, control | RESET)?;
+        bus::place(self.qtest, self.port, &side.host_side.bars)?;
+        side.host_side.registers = registers(&side.host_side.bars);
+        side.messages.forget();
         Ok(())
     }
 }

@@ -10,12 +10,13 @@ use std::sync::atomic::Ordering;
 use anyhow::{Context, Result};
 use vm_memory::{Bytes, FileOffset, GuestAddress, GuestMemoryMmap};
 
-use crate::bus::{Config, FoundCapability};
+use crate::bus::{FoundCapability, Port};
 use crate::qtest::{Qtest, Width};
 use crate::virtio::Registers;
 
-/// The slots, 4 bytes each: below the hole that PCs have at 640 KiB.
+/// The slots of the vectors, 4 bytes each, in a page for each card: below the hole that PCs have at 640 KiB.
 const SLOTS: u64 = 0x8_0000;
+const CARD_BYTES: u64 = 0x1000;
 /// Bytes of a table entry, and of one of its words.
 const ENTRY: u64 = 16;
 const WORD: u64 = 4;
@@ -51,37 +52,56 @@ pub struct Place {
     pub word: Word,
 }
 
+/// The memory that QEMU stores messages to.
+pub struct LowMemory(GuestMemoryMmap);
+
+impl LowMemory {
+    /// Maps the first `low` bytes of `file`.
+    ///
+    /// # Errors
+    ///
+    /// It can't be mapped.
+    pub fn map(file: File, low: u64) -> Result<Self> {
+        let range = (
+            GuestAddress(0),
+            usize::try_from(low)?,
+            Some(FileOffset::new(file, 0)),
+        );
+        let memory = GuestMemoryMmap::from_ranges_with_files([range]);
+        memory.map(Self).context("low memory")
+    }
+}
+
+/// The addresses of the pages that messages of `cards` cards are in.
+pub fn pages(cards: usize) -> impl Iterator<Item = u64> {
+    (0..cards as u64).map(|card| SLOTS + card * CARD_BYTES)
+}
+
 /// The vectors of a function.
 pub struct Messages {
-    low: GuestMemoryMmap,
+    /// Where their slots begin.
+    slots: u64,
     table: Registers,
     programmed: Vec<Message>,
     counts: Vec<u64>,
 }
 
 impl Messages {
-    /// Finds the table. `file` holds the low memory, `low` bytes.
+    /// Finds the table of the card behind a port.
     ///
     /// # Errors
     ///
-    /// There is no MSI-X, or the memory can't be mapped.
-    pub fn find(
-        qtest: &mut Qtest,
-        capabilities: &[FoundCapability],
-        file: File,
-        low: usize,
-    ) -> Result<Self> {
+    /// There is no MSI-X, or QEMU does not answer.
+    pub fn find(qtest: &mut Qtest, port: Port, capabilities: &[FoundCapability]) -> Result<Self> {
         const MSIX: u8 = 0x11;
         let msix = capabilities.iter().find(|one| one.id == MSIX);
         let at = msix.context("the function has no MSI-X")?.at;
-        let config = Config::function();
+        let config = port.function();
         let control = config.read(qtest, at + 2, Width::Word)?;
         let table = config.read(qtest, at + 4, Width::Long)?;
         let vectors = (control & 0x7ff) as usize + 1;
-        let range = (GuestAddress(0), low, Some(FileOffset::new(file, 0)));
-        let low = GuestMemoryMmap::from_ranges_with_files([range]).context("low memory")?;
         Ok(Self {
-            low,
+            slots: SLOTS + port.number() as u64 * CARD_BYTES,
             table: Registers {
                 bar: (table & 7) as u8,
                 offset: u64::from(table & !7),
@@ -126,6 +146,7 @@ impl Messages {
     /// The host writes a word; what QEMU gets in place of it.
     pub fn write(&mut self, place: Place, value: u32) -> u32 {
         let Place { vector, word } = place;
+        let slot = self.slot(vector);
         let Some(message) = self.programmed.get_mut(vector) else {
             return value;
         };
@@ -133,7 +154,7 @@ impl Messages {
         match word {
             Word::Address => {
                 message.address = message.address & UPPER | u64::from(value);
-                slot(vector) as u32
+                slot as u32
             }
             Word::UpperAddress => {
                 message.address = message.address & !UPPER | u64::from(value) << 32;
@@ -158,18 +179,19 @@ impl Messages {
     /// # Errors
     ///
     /// A slot holds what no vector stores there.
-    pub fn take(&mut self) -> Result<Vec<Message>> {
+    pub fn take(&mut self, LowMemory(low): &LowMemory) -> Result<Vec<Message>> {
         let mut taken = Vec::new();
+        let slots = self.slots;
         let vectors = self.programmed.iter().zip(&mut self.counts);
         for (vector, (message, count)) in vectors.enumerate() {
-            let at = GuestAddress(slot(vector));
-            let stored: u32 = self.low.load(at, Ordering::SeqCst)?;
+            let at = GuestAddress(slots + WORD * vector as u64);
+            let stored: u32 = low.load(at, Ordering::SeqCst)?;
             if stored == 0 {
                 continue;
             }
             anyhow::ensure!(stored == mark(vector), "vector {vector} stored {stored:#x}");
             // Before it is passed on: a message from here on is a new one.
-            self.low.store(0u32, at, Ordering::SeqCst)?;
+            low.store(0u32, at, Ordering::SeqCst)?;
             *count += 1;
             taken.push(*message);
         }
@@ -181,10 +203,10 @@ impl Messages {
     pub fn counts(&self) -> &[u64] {
         &self.counts
     }
-}
 
-fn slot(vector: usize) -> u64 {
-    SLOTS + WORD * vector as u64
+    fn slot(&self, vector: usize) -> u64 {
+        self.slots + WORD * vector as u64
+    }
 }
 
 /// What a vector stores: never zero, which is an empty slot.

@@ -11,28 +11,40 @@
 //!
 //! | module | what it has |
 //! |---|---|
-//! | [`process`] | command line, sockets and monitor of a QEMU process |
+//! | [`process`] | a QEMU process: its command line, what it inherits, how it ends |
+//! | [`monitor`] | its monitor: commands and events |
 //! | [`qtest`] | the client of the qtest protocol |
 //! | [`bus`] | what firmware does: bus numbers, windows, BARs |
-//! | [`virtio`] | where the device's registers are |
+//! | [`hotplug`] | slots whose cards come and go |
+//! | [`virtio`] | where a card's registers are |
 //! | [`function`] | the PCI function of the host, which is QEMU's |
 //! | [`interrupts`] | MSI-X messages, which QEMU stores into memory |
 //! | [`wire`] | frames between QEMU and the switch |
-//! | [`machine`] | one device with all of these, and its control |
+//! | [`frames`] | frames that are told apart |
+//! | [`card`] | a card with all of these |
+//! | [`machine`] | QEMU with its cards |
+//! | [`migration`] | from one QEMU to another |
 //! | [`backend`] | what makes such devices for a world |
 //! | [`capture`] | QEMU's own capture of the wire, dissected |
 //! | [`life`] | the life that the suite runs, and what it cost |
+//! | [`rig`] | the migration that `cargo xtask migrate --backend qemu` runs |
 //!
 //! QEMU lives in real time, so the host runs freely.
 
 pub mod backend;
 pub mod bus;
 pub mod capture;
+pub mod card;
+pub mod frames;
 pub mod function;
+pub mod hotplug;
 pub mod interrupts;
 pub mod life;
 pub mod machine;
+pub mod migration;
+pub mod monitor;
 pub mod process;
 pub mod qtest;
+pub mod rig;
 pub mod virtio;
 pub mod wire;

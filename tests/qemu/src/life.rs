@@ -11,17 +11,16 @@ use ndis_host::ndis::adversary::{self, Adversary};
 use ndis_host::ndis::event_log;
 use ndis_host::{pnp, sched};
 use scenarios::world::{
-    AdapterOptions, DriverImage, GUEST_ADDRESS, GUEST_MAC, MILLISECOND_NS, PEER_MAC, SECOND_NS,
-    World, WorldOptions,
+    AdapterOptions, DriverImage, GUEST_ADDRESS, GUEST_MAC, MILLISECOND_NS, SECOND_NS, World,
+    WorldOptions,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{Qemu, QemuOptions, Ring};
 use crate::capture::{self, Captured};
-use crate::machine::{Cost, Machine};
-
-/// EtherType of frames that no stack understands: local experimental 1 (IEEE 802).
-pub const CHAIN_ETHER_TYPE: u16 = 0x88b5;
+use crate::card::{Card, Cost};
+use crate::frames::odd_frame;
+use crate::hotplug::Style;
 
 /// Bytes of the stream, each way.
 const BYTES: u64 = 4_000_000;
@@ -32,8 +31,6 @@ const PING_NS: u64 = MILLISECOND_NS;
 /// Frames that are sent in one call, and how often.
 const CHAIN: usize = 32;
 const CHAINS: usize = 128;
-/// Bytes of each behind the Ethernet header and its number.
-const CHAIN_BODY: usize = 200;
 /// Time for a step: less than the judge has, so that a step that fails is told with the device's state.
 const PATIENCE_NS: u64 = 20 * SECOND_NS;
 
@@ -120,13 +117,12 @@ pub fn run(args: &LifeArgs) -> Result<Report> {
     let ending = world.finish();
     ensure!(ending.is_clean(), "{ending}");
 
-    let machine = qemu.machine()?;
-    let pcap = machine.quit()?;
-    let captured = capture::dissect(&pcap, GUEST_MAC)?;
-    expect_whole(&captured, &machine.cost())?;
+    let card = qemu.adapter()?;
+    let captured = capture::dissect(&quit(&card)?, GUEST_MAC)?;
+    expect_whole(&captured, &card.cost())?;
     let [boot, traffic, chains] = lived;
     Ok(Report {
-        qemu_version: machine.version(),
+        qemu_version: card.machine().version(),
         boot,
         traffic,
         chains,
@@ -144,8 +140,13 @@ pub fn run_case(name: &str, args: &LifeArgs) -> Result<()> {
     let qemu = qemu(args);
     let options = WorldOptions::new(args.seed, &image).driving(qemu.clone());
     scenarios::cases::run(name, &options)?;
-    let pcap = qemu.machine()?.quit()?;
-    capture::dissect(&pcap, GUEST_MAC).map(drop)
+    capture::dissect(&quit(&qemu.adapter()?)?, GUEST_MAC).map(drop)
+}
+
+/// Ends QEMU and returns what it captured of the only cable.
+fn quit(card: &Card) -> Result<Vec<u8>> {
+    let mut captures = card.machine().quit()?;
+    captures.pop().context("a cable was captured")
 }
 
 fn qemu(args: &LifeArgs) -> std::sync::Arc<Qemu> {
@@ -154,6 +155,8 @@ fn qemu(args: &LifeArgs) -> std::sync::Arc<Qemu> {
         ring: args.ring,
         messages: args.messages,
         properties: args.properties.clone(),
+        hotplug: Style::Acpi,
+        primary: false,
     })
 }
 
@@ -162,13 +165,13 @@ fn live(world: &mut World, qemu: &Qemu) -> Result<[Part; 3]> {
     world.add_adapter(&AdapterOptions::default())?;
     world.start_adapter()?;
     world.wait_for_link(10 * SECOND_NS)?;
-    let machine = qemu.machine()?;
-    let boot = Part::between(&Cost::default(), &machine.cost(), started);
-    let traffic = part(&machine, || carry(world))?;
-    let chains = part(&machine, || send_chains(world))?;
-    expect_undisturbed(world, &machine.cost())?;
-    let packed = machine.has_packed_rings()?;
-    let wanted = qemu.ring() == Ring::Packed;
+    let card = qemu.adapter()?;
+    let boot = Part::between(&Cost::default(), &card.cost(), started);
+    let traffic = part(&card, || carry(world))?;
+    let chains = part(&card, || send_chains(world))?;
+    expect_undisturbed(world, &card.cost())?;
+    let packed = card.has_packed_rings()?;
+    let wanted = qemu.options().ring == Ring::Packed;
     ensure!(packed == wanted, "packed rings: {packed}, not {wanted}");
     pause(world)?;
     Ok([boot, traffic, chains])
@@ -228,17 +231,6 @@ fn send_chains(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// A frame that is like no other, and says how long it is.
-fn odd_frame(number: usize) -> Frame {
-    let mut frame = Frame::new();
-    frame.extend(PEER_MAC);
-    frame.extend(GUEST_MAC);
-    frame.extend(CHAIN_ETHER_TYPE.to_be_bytes());
-    frame.extend((number as u64).to_be_bytes());
-    frame.extend([CHAIN_BODY as u8; CHAIN_BODY]);
-    frame
-}
-
 /// Nothing was lost but what the wire had no room for, nothing came twice, the link stayed up, the driver
 /// had nothing to say.
 fn expect_undisturbed(world: &World, cost: &Cost) -> Result<()> {
@@ -283,10 +275,10 @@ fn expect_whole(captured: &Captured, cost: &Cost) -> Result<()> {
     Ok(())
 }
 
-fn part(machine: &Machine, body: impl FnOnce() -> Result<()>) -> Result<Part> {
-    let (before, started) = (machine.cost(), Instant::now());
+fn part(card: &Card, body: impl FnOnce() -> Result<()>) -> Result<Part> {
+    let (before, started) = (card.cost(), Instant::now());
     body()?;
-    Ok(Part::between(&before, &machine.cost(), started))
+    Ok(Part::between(&before, &card.cost(), started))
 }
 
 impl Part {

@@ -137,6 +137,16 @@ impl Qtest {
         self.post(&format!("outl {port:#x} {value:#x}"))
     }
 
+    /// Reads 4 bytes from a port.
+    ///
+    /// # Errors
+    ///
+    /// As above.
+    pub fn in_long(&mut self, port: u16) -> Result<u32> {
+        let answer = self.ask(&format!("inl {port:#x}"))?;
+        u32::try_from(number(&answer)?).context("more than was asked for")
+    }
+
     /// Sends a command and waits for its answer: what comes behind OK.
     fn ask(&mut self, command: &str) -> Result<String> {
         self.send(command)?;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use crate::bus::{Config, FoundCapability};
+use crate::bus::{FoundCapability, Port};
 use crate::qtest::{Qtest, Width};
 
 const VENDOR_SPECIFIC: u8 = 0x09;
@@ -39,8 +39,8 @@ impl Layout {
     /// # Errors
     ///
     /// One is missing, or QEMU does not answer.
-    pub fn read(qtest: &mut Qtest, capabilities: &[FoundCapability]) -> Result<Self> {
-        let config = Config::function();
+    pub fn read(qtest: &mut Qtest, port: Port, capabilities: &[FoundCapability]) -> Result<Self> {
+        let config = port.function();
         let (mut common, mut notify, mut multiplier) = (None, None, 0);
         let ours = capabilities.iter().filter(|one| one.id == VENDOR_SPECIFIC);
         for FoundCapability { at, .. } in ours {

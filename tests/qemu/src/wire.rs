@@ -7,12 +7,16 @@ use std::os::unix::net::UnixDatagram;
 use anyhow::{Context, Result};
 use devices::wire::Frame;
 
+use crate::process::Cable;
+
 /// Frames that are taken in one go.
 const BATCH: usize = 256;
 /// Longest datagram.
 const LONGEST: usize = 1 << 16;
-/// Frames for the guest that may wait for room in the socket, as behind a TAP device.
+/// Frames for the guest that may wait for room in the socket, as behind a TAP device; and while they are
+/// held, which is the network's doing.
 const BACKLOG: usize = 1000;
+const MOST_HELD: usize = 1 << 20;
 
 /// Frames that crossed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,12 +27,26 @@ pub struct WireCounters {
     pub from_guest: u64,
     /// For the guest, for which there was no room.
     pub dropped: u64,
+    /// For the guest, which a QEMU that the guest has left had not taken.
+    pub redelivered: u64,
+    /// Reverse ARP requests that QEMU sent in the guest's name; the driver sends none once a protocol has
+    /// told it an address. They go no further: where an address is, an SR-IOV NIC knows from its filters,
+    /// not from such frames.
+    pub announcements: u64,
 }
+
+/// EtherType of reverse ARP, and where it is in a frame.
+const REVERSE_ARP: [u8; 2] = [0x80, 0x35];
+const ETHER_TYPE: std::ops::Range<usize> = 12..14;
 
 /// The host's end of QEMU's cable.
 pub struct Wire {
-    socket: UnixDatagram,
+    cable: Cable,
     waiting: VecDeque<Frame>,
+    /// Frames for the guest have to wait.
+    held: bool,
+    /// So many of them waited when they no longer had to.
+    released: usize,
     buffer: Vec<u8>,
     counters: WireCounters,
 }
@@ -38,12 +56,14 @@ impl Wire {
     ///
     /// # Errors
     ///
-    /// The socket can't be made not to block.
-    pub fn new(socket: UnixDatagram) -> Result<Self> {
-        socket.set_nonblocking(true)?;
+    /// The sockets can't be made not to block.
+    pub fn new(cable: Cable) -> Result<Self> {
+        cable.ours.set_nonblocking(true)?;
         Ok(Self {
-            socket,
+            cable,
             waiting: VecDeque::new(),
+            held: false,
+            released: 0,
             buffer: vec![0; LONGEST],
             counters: WireCounters::default(),
         })
@@ -55,13 +75,39 @@ impl Wire {
         self.counters
     }
 
-    /// A frame for the guest. QEMU takes none while the guest has no buffers, so it may have to wait.
+    /// Lets frames for the guest wait, or no longer.
     ///
     /// # Errors
     ///
     /// QEMU is gone; so for all that follows.
+    pub fn hold(&mut self, held: bool) -> Result<()> {
+        self.held = held;
+        self.released = self.waiting.len();
+        self.flush()
+    }
+
+    /// Whether QEMU has taken all that was sent to it.
+    ///
+    /// # Errors
+    ///
+    /// As above.
+    pub fn is_taken(&self) -> Result<bool> {
+        Ok(rustix::io::ioctl_fionread(&self.cable.theirs)? == 0)
+    }
+
+    /// A frame for the guest. QEMU takes none while the guest has no buffers, so it may have to wait.
+    ///
+    /// # Errors
+    ///
+    /// As above.
     pub fn send(&mut self, frame: Frame) -> Result<()> {
-        if self.waiting.len() < BACKLOG {
+        // Those that were held are still to go.
+        let most = if self.held {
+            MOST_HELD
+        } else {
+            self.released + BACKLOG
+        };
+        if self.waiting.len() < most {
             self.waiting.push_back(frame);
         } else {
             self.counters.dropped += 1;
@@ -75,8 +121,10 @@ impl Wire {
     ///
     /// As above.
     pub fn flush(&mut self) -> Result<()> {
-        while let Some(frame) = self.waiting.front() {
-            match self.socket.send(frame) {
+        while let Some(frame) = self.waiting.front()
+            && !self.held
+        {
+            match self.cable.ours.send(frame) {
                 Ok(_) => {
                     self.waiting.pop_front();
                     self.counters.to_guest += 1;
@@ -96,13 +144,46 @@ impl Wire {
     pub fn receive(&mut self) -> Result<Vec<Frame>> {
         let mut frames = Vec::new();
         while frames.len() < BATCH {
-            match self.socket.recv(&mut self.buffer) {
-                Ok(length) => frames.extend(self.buffer.get(..length).map(<[u8]>::to_vec)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error).context("receiving from QEMU"),
+            match receive(&self.cable.ours, &mut self.buffer)? {
+                Some(frame) if frame.get(ETHER_TYPE) == Some(&REVERSE_ARP) => {
+                    self.counters.announcements += 1;
+                }
+                Some(frame) => frames.push(frame),
+                None => break,
             }
         }
         self.counters.from_guest += frames.len() as u64;
         Ok(frames)
+    }
+
+    /// Puts the other end into another machine. Frames that the old one has not taken go first there.
+    ///
+    /// # Errors
+    ///
+    /// As above.
+    pub fn move_to(&mut self, cable: Cable) -> Result<()> {
+        cable.ours.set_nonblocking(true)?;
+        let old = std::mem::replace(&mut self.cable, cable);
+        old.theirs.set_nonblocking(true)?;
+        let mut left = Vec::new();
+        while let Some(frame) = receive(&old.theirs, &mut self.buffer)? {
+            left.push(frame);
+        }
+        self.counters.redelivered += left.len() as u64;
+        // They are counted again when they are sent again.
+        self.counters.to_guest -= left.len() as u64;
+        for frame in left.into_iter().rev() {
+            self.waiting.push_front(frame);
+        }
+        Ok(())
+    }
+}
+
+/// The next datagram, if there is one.
+fn receive(socket: &UnixDatagram, buffer: &mut [u8]) -> Result<Option<Frame>> {
+    match socket.recv(buffer) {
+        Ok(length) => Ok(buffer.get(..length).map(<[u8]>::to_vec)),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error).context("receiving from QEMU"),
     }
 }

@@ -15,6 +15,7 @@ mod place;
 pub mod poison;
 pub mod pool;
 mod ram;
+mod replace;
 
 use std::ptr::NonNull;
 use std::sync::OnceLock;
@@ -26,6 +27,8 @@ use vm_memory::GuestMemoryMmap;
 use crate::ntoskrnl;
 use crate::sched::BatonCell;
 use ram::{Blocks, Ram};
+
+pub use replace::{file, replace_file};
 
 /// Guest physical address of the first byte of memory.
 pub const PHYSICAL_BASE: u64 = 0x1_0000_0000;

@@ -3,6 +3,7 @@
 use std::alloc::Layout;
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::Range;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 
@@ -29,6 +30,11 @@ impl Ram {
         let guest = GuestMemoryMmap::from_ranges_with_files([range]).context("mapping")?;
         let base = guest.get_host_address(start).context("host address")? as usize;
         Ok(Self { guest, base, len })
+    }
+
+    /// The host addresses of memory.
+    pub(super) fn range(&self) -> Range<usize> {
+        self.base..self.base + self.len
     }
 
     pub(super) fn len(&self) -> usize {

@@ -220,8 +220,8 @@ struct Frame {
     /// Spin locks that the thread held when it came here.
     locks: usize,
     indicated: u32,
-    /// NBLs that may be indicated inside an interrupt DPC.
-    limit: u32,
+    /// NBLs that the adapter of an interrupt DPC may indicate inside it.
+    limit: Option<(u64, u32)>,
 }
 
 thread_local! {
@@ -239,7 +239,7 @@ pub(crate) fn callback<R>(callback: Callback, object: u64, body: impl FnOnce() -
             object,
             locks,
             indicated: 0,
-            limit: u32::MAX,
+            limit: None,
         })
     });
     let code_ns = sched::code_ns();
@@ -370,27 +370,28 @@ fn any_frame(matches: impl Fn(&Frame) -> bool) -> bool {
     })
 }
 
-/// Sets how many NBLs the interrupt DPC that runs may indicate (rule 138).
-pub(crate) fn limit_indications(limit: u32) {
-    with_interrupt_dpc(|frame| frame.limit = limit);
-}
-
-/// Counts NBLs indicated inside the interrupt DPC that runs: the sum so far and the limit, or
-/// `None` outside of one.
-pub(crate) fn count_indicated(count: u32) -> Option<(u32, u32)> {
-    with_interrupt_dpc(|frame| {
-        frame.indicated += count;
-        (frame.indicated, frame.limit)
-    })
-}
-
-fn with_interrupt_dpc<R>(body: impl FnOnce(&mut Frame) -> R) -> Option<R> {
+/// Sets how many NBLs `adapter` may indicate in its interrupt DPC, which runs (rule 138).
+pub(crate) fn limit_indications(adapter: u64, limit: u32) {
     FRAMES.with_borrow_mut(|frames| {
-        frames
-            .iter_mut()
-            .rev()
-            .find(|f| f.callback == Callback::InterruptDpc)
-            .map(body)
+        let mut frames = frames.iter_mut().rev();
+        if let Some(dpc) = frames.find(|f| f.callback == Callback::InterruptDpc) {
+            dpc.limit = Some((adapter, limit));
+        }
+    });
+}
+
+/// Counts NBLs that `adapter` indicates inside its interrupt DPC: the sum so far and the limit, or
+/// `None` outside of one. What a miniport above it makes of them is that one's own.
+pub(crate) fn count_indicated(adapter: u64, count: u32) -> Option<(u32, u32)> {
+    FRAMES.with_borrow_mut(|frames| {
+        let mut frames = frames.iter_mut().rev();
+        frames.find_map(|frame| {
+            let (of, limit) = frame.limit?;
+            (of == adapter).then(|| {
+                frame.indicated += count;
+                (frame.indicated, limit)
+            })
+        })
     })
 }
 

@@ -14,7 +14,7 @@
 //! Neighbours in Rust are host code: they keep the baton.
 
 use std::hint;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,8 @@ const PAUSES: u32 = 40;
 const MOVE_ONE_IN: u64 = 8;
 
 static ON: AtomicBool = AtomicBool::new(false);
+/// Threads in driver code.
+static IN_DRIVERS: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether the machine runs freely.
 #[inline]
@@ -62,10 +64,41 @@ pub fn in_driver<R>(body: impl FnOnce() -> R) -> R {
     if !is_on() {
         return body();
     }
-    depart();
+    enter_driver();
     let result = body();
-    arrive();
+    leave_driver();
     result
+}
+
+/// Gives up the baton, for driver code.
+pub(super) fn enter_driver() {
+    IN_DRIVERS.fetch_add(1, Ordering::Relaxed);
+    depart();
+}
+
+/// Takes the baton, for a context that comes from driver code with a CPU.
+fn leave_driver() {
+    // Before it may have to wait for the baton: it does nothing any more. What it did until here is
+    // there for whoever sees the new count.
+    IN_DRIVERS.fetch_sub(1, Ordering::Release);
+    arrive();
+}
+
+/// Waits, with the baton, until no thread is in driver code. None gets there while the caller keeps
+/// the baton.
+///
+/// # Errors
+///
+/// Some are in it still after `patience`: how many.
+pub(super) fn stop_drivers(patience: Duration) -> Result<(), usize> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match IN_DRIVERS.load(Ordering::Acquire) {
+            0 => return Ok(()),
+            left if Instant::now() >= deadline => return Err(left),
+            _ => thread::yield_now(),
+        }
+    }
 }
 
 /// Gives up the baton.
@@ -80,11 +113,11 @@ pub(super) fn arrive() {
     core(Core::resume);
 }
 
-/// Takes the baton if the calling thread is a context that lacks it; tells whether it was taken.
+/// Takes the baton if the calling thread is a context in driver code; tells whether it was taken.
 pub(super) fn arrive_if_away() -> bool {
     let away = is_on() && !baton::is_holder() && baton::me() != baton::NOBODY;
     if away {
-        arrive();
+        leave_driver();
     }
     away
 }

@@ -187,6 +187,6 @@ extern "efiapi" fn leave() {
     let last = PASSED.with_borrow_mut(Vec::pop);
     let took = last.is_some_and(|(_, took)| took);
     if took {
-        free::depart();
+        free::enter_driver();
     }
 }

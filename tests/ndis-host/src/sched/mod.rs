@@ -35,7 +35,7 @@ pub use gate::{caller_behind, gate};
 pub use groups::{
     LARGEST_GROUP, cpu_of, cpus_in, cpus_of, group_of, groups, mask_of, number_in_group,
 };
-pub use point::{alone, call_at, code_ns, irql, lower, point, raise, spend, yield_now};
+pub use point::{alone, call_at, code_ns, irql, lower, point, raise, spend, stopped, yield_now};
 pub use processor_block::thread_object;
 pub use world::EventId;
 
@@ -209,7 +209,7 @@ pub(crate) fn interrupt_driver<R>(body: impl FnOnce() -> R) -> Option<R> {
     }
     let result = body();
     if took {
-        free::depart();
+        free::enter_driver();
     }
     Some(result)
 }

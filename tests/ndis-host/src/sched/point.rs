@@ -1,5 +1,7 @@
 //! Scheduling points, interrupt delivery and the level of the current CPU.
 
+use std::time::Duration;
+
 use super::machine::{Core, Level, core};
 use super::{DISPATCH_LEVEL, DpcId, Irql};
 use super::{baton, block, choices, free};
@@ -132,6 +134,21 @@ pub(super) fn quietly<R>(body: impl FnOnce() -> R) -> R {
 /// nothing interrupts, and of time only what busy waits take passes.
 pub fn alone<R>(body: impl FnOnce() -> R) -> R {
     quietly(body)
+}
+
+/// Time that driver code has to call the host, or to return to it.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// Runs `body` with all CPUs stopped, as they are while a virtual machine is moved: every thread of the
+/// machine is in host code and stays there, so nobody but `body` reads or writes memory. Points in it
+/// do nothing. At any IRQL.
+///
+/// # Errors
+///
+/// A thread does not come out of driver code: how many.
+pub fn stopped<R>(body: impl FnOnce() -> R) -> Result<R, usize> {
+    free::stop_drivers(STOP_LIMIT)?;
+    Ok(quietly(body))
 }
 
 /// Something that interrupts the code of this CPU.

@@ -3,8 +3,6 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use devices::vf_port::VfHardware;
-use devices::virtio_net::VirtioNetControl;
 use ndis_host::sched;
 use neighbours::ledgers::Ledgers;
 
@@ -12,6 +10,7 @@ use super::Run;
 use super::pace::Pace;
 use super::tally::{Border, Carried, phase, surplus};
 use crate::report::{Outcome, Path, Phase, Progress, Throughput};
+use crate::world::backend::FrameCounter;
 use crate::world::{MILLISECOND_NS, Traffic, World};
 
 /// Time between two ticks.
@@ -22,7 +21,7 @@ const SETTLE_NS: u64 = 5 * MILLISECOND_NS;
 /// What the meter looks at.
 pub(super) struct Sights {
     pub(super) ledgers: Arc<Ledgers>,
-    pub(super) virtio: VirtioNetControl,
+    pub(super) virtio: FrameCounter,
     pub(super) pace: Arc<Pace>,
 }
 
@@ -39,9 +38,9 @@ struct State {
     head: Outcome,
     /// When the first phase began.
     start_ns: u64,
-    vfs: Vec<VfHardware>,
+    vfs: Vec<FrameCounter>,
     /// Names of the phases; phase `i` lies between the borders `i` and `i + 1`.
-    names: Vec<&'static str>,
+    names: Vec<String>,
     borders: Vec<Border>,
     last: Border,
     throughput: Throughput,
@@ -76,9 +75,9 @@ impl Meter {
         self.moved.load(Ordering::Relaxed)
     }
 
-    /// A VF was plugged: its counters count.
-    pub(super) fn watch_vf(&self, hardware: VfHardware) {
-        self.state().vfs.push(hardware);
+    /// A VF was plugged: what it carries counts.
+    pub(super) fn watch_vf(&self, counter: FrameCounter) {
+        self.state().vfs.push(counter);
     }
 
     /// Begins to tick.
@@ -104,11 +103,11 @@ impl Meter {
     }
 
     /// The next phase begins now.
-    pub(super) fn begin(&self, name: &'static str) {
+    pub(super) fn begin(&self, name: &str) {
         self.sights.ledgers.begin_phase(name);
         let border = self.border();
         let mut state = self.state();
-        state.names.push(name);
+        state.names.push(name.to_owned());
         state.borders.push(border);
         if state.names.len() > 1 {
             state.closing = Some(sched::now() + SETTLE_NS);
@@ -190,7 +189,7 @@ impl Meter {
             return;
         }
         state.closing = None;
-        let next = state.names.get(index + 1).copied();
+        let next = state.names.get(index + 1).cloned();
         let begins = state
             .borders
             .get(index + 1)
@@ -198,7 +197,7 @@ impl Meter {
         state.show(|progress| {
             progress.finish_phase(&over);
             if let Some(next) = next {
-                progress.start_phase(next, over.path, begins);
+                progress.start_phase(&next, over.path, begins);
             }
         });
     }
@@ -230,7 +229,7 @@ impl State {
     fn phase(&self, index: usize, account: &neighbours::ledgers::Account, now: Border) -> Phase {
         let from = self.borders.get(index).copied().unwrap_or_default();
         let to = self.borders.get(index + 1).copied().unwrap_or(now);
-        let name = self.names.get(index).copied().unwrap_or_default();
+        let name = self.names.get(index).map_or("", String::as_str);
         // The ledgers have a phase of their own before the first.
         phase(name, index + 1, account, from, to)
     }

@@ -4,8 +4,11 @@
 //! |---|---|---|
 //! | `vf` | the connection is opened, the VF carries | 30 % of the bytes have arrived |
 //! | `vf-withdrawn` | the host asks for the VF | the guest has ejected it |
-//! | `virtio` | then | 60 % of the bytes have arrived |
+//! | `virtio` | then | 60 % of the bytes have arrived, and the guest is on the other host |
 //! | `vf-back` | a VF is plugged | it carries, and everything has arrived |
+//!
+//! With several migrations each has its share of the bytes; the phases of the second and later ones are
+//! numbered, and the next migration begins in `vf-back`.
 //!
 //! The ends give their bytes at a pace that makes the whole last about as long as the VF's way back
 //! takes, so that every phase has traffic, however small the file is.
@@ -13,7 +16,9 @@
 mod meter;
 mod pace;
 mod phases;
+mod rig;
 mod tally;
+mod tell;
 
 use std::fs::File;
 use std::path::Path as FilePath;
@@ -23,6 +28,9 @@ use ndis_host::image;
 
 use crate::args::MigrateArgs;
 use crate::report::{Outcome, Throughput};
+
+pub use rig::{Embedded, Rig};
+pub use tell::run_and_tell;
 
 /// What a run gives.
 pub struct Run {
@@ -38,9 +46,13 @@ pub struct Run {
 ///
 /// The run could not go on: the reason. What was found until then is part of the run all the same,
 /// if it got as far as its first phase.
-pub fn run(args: &MigrateArgs, last_words: fn(&MigrateArgs, &Run)) -> (Option<Run>, Result<()>) {
+pub fn run(
+    args: &MigrateArgs,
+    rig: &mut dyn Rig,
+    last_words: fn(&MigrateArgs, &Run),
+) -> (Option<Run>, Result<()>) {
     match prepare(args) {
-        Ok(job) => phases::run(&job, args, last_words),
+        Ok(job) => phases::run(&job, args, rig, last_words),
         Err(error) => (None, Err(error)),
     }
 }

@@ -32,9 +32,9 @@ impl Pace {
         self.allowed.store(allowed, Ordering::Relaxed);
     }
 
-    /// Stops at `percent` of the size until the next call.
-    pub(super) fn stop_at(&self, percent: u64) {
-        self.cap.store(share(self.size, percent), Ordering::Relaxed);
+    /// Stops at a part of the size until the next call.
+    pub(super) fn stop_at(&self, part: Part) {
+        self.cap.store(part.of(self.size), Ordering::Relaxed);
     }
 
     /// `source` at this pace.
@@ -47,9 +47,33 @@ impl Pace {
     }
 }
 
-/// `percent` of `size`.
-pub(super) fn share(size: u64, percent: u64) -> u64 {
-    (u128::from(size) * u128::from(percent) / 100) as u64
+/// A part of the bytes of a run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    percent: u64,
+    /// In how many shares the bytes are divided: `percent` is of one of them.
+    shares: u64,
+}
+
+impl Part {
+    /// All bytes.
+    pub(super) const ALL: Self = Self {
+        percent: 100,
+        shares: 1,
+    };
+
+    /// All of the shares before `share`, which counts from 0, and `percent` of that one.
+    pub(super) fn until(share: u32, percent: u64, shares: u32) -> Self {
+        Self {
+            percent: u64::from(share) * 100 + percent,
+            shares: u64::from(shares),
+        }
+    }
+
+    /// That part of `size`.
+    pub(super) fn of(self, size: u64) -> u64 {
+        (u128::from(size) * u128::from(self.percent) / u128::from(100 * self.shares)) as u64
+    }
 }
 
 /// A source that gives its bytes at a pace; ahead of it, it would block.
@@ -96,13 +120,20 @@ mod tests {
     #[test]
     fn the_cap_holds_until_it_is_lifted() {
         let pace = Pace::new(100, 2);
-        pace.stop_at(60);
+        pace.stop_at(Part::until(0, 60, 1));
         let mut source = pace.limit(io::repeat(7));
         (0..5).for_each(|_| pace.advance());
         assert_eq!(read(&mut source), Ok(60));
-        pace.stop_at(100);
+        pace.stop_at(Part::ALL);
         pace.advance();
         assert_eq!(read(&mut source), Ok(40));
+    }
+
+    #[test]
+    fn shares_follow_each_other() {
+        assert_eq!(Part::until(0, 30, 20).of(2000), 30);
+        assert_eq!(Part::until(19, 80, 20).of(2000), 1980);
+        assert_eq!(Part::ALL.of(u64::MAX), u64::MAX);
     }
 
     #[test]
@@ -110,7 +141,7 @@ mod tests {
         let pace = Pace::new(100, 2);
         let mut source = pace.limit(io::repeat(7));
         pace.advance();
-        pace.stop_at(10);
+        pace.stop_at(Part::until(0, 10, 1));
         pace.advance();
         assert_eq!(read(&mut source), Ok(50));
     }

@@ -7,30 +7,33 @@ use devices::wire::stack::ByteSource;
 use ndis_host::{sched, verifier};
 
 use super::meter::{Meter, Sights, TICK_NS};
-use super::pace::{Pace, share};
+use super::pace::{Pace, Part};
+use super::rig::Rig;
 use super::{Job, Run, open};
 use crate::args::MigrateArgs;
 use crate::report::{Outcome, Progress};
 use crate::world::{
-    AdapterOptions, DriverImage, Ending, MILLISECOND_NS, SECOND_NS, Traffic, VfPlug, World,
-    WorldOptions,
+    AdapterOptions, DriverImage, Ending, MILLISECOND_NS, SECOND_NS, Traffic, World, WorldOptions,
 };
 
-/// How long the transfer takes if nothing holds it up.
+/// How long the transfer takes for each migration if nothing holds it up.
 const DURATION_NS: u64 = 600 * MILLISECOND_NS;
-/// Parts of the bytes, both ways, that have to have arrived before the VF is withdrawn, and before
-/// it comes back.
+/// Parts of a migration's share of the bytes, both ways, that have to have arrived before the VF is
+/// withdrawn, and before the guest leaves its host.
 const WITHDRAW_PERCENT: u64 = 30;
 const RETURN_PERCENT: u64 = 60;
-/// What is kept back for the time when the VF carries again.
+/// What is kept back for virtio while the guest gives the VF back, and for the time when the VF carries
+/// again.
+const MOST_WITHDRAWN_PERCENT: u64 = 50;
 const MOST_WITHOUT_VF_PERCENT: u64 = 80;
 /// Time for a phase, and for each byte on top.
 const PHASE_LIMIT_NS: u64 = 60 * SECOND_NS;
 const BYTE_LIMIT_NS: u64 = 200;
 
 /// A run under way.
-struct Walk {
+struct Walk<'rig> {
     world: World,
+    rig: &'rig mut dyn Rig,
     meter: Arc<Meter>,
     pace: Arc<Pace>,
     size: u64,
@@ -39,20 +42,26 @@ struct Walk {
 pub(super) fn run(
     job: &Job,
     args: &MigrateArgs,
+    rig: &mut dyn Rig,
     last_words: fn(&MigrateArgs, &Run),
 ) -> (Option<Run>, Result<()>) {
-    let mut walk = match set_up(job, args) {
+    let mut walk = match set_up(job, args, rig) {
         Ok(walk) => walk,
         Err(error) => return (None, Err(error)),
     };
     leave_last_words(&walk.meter, args, last_words);
     let walked = walk.go(args);
-    let Walk { world, meter, .. } = walk;
+    let Walk {
+        world, rig, meter, ..
+    } = walk;
     if walked.is_err() {
         eprint!("{}", world.describe());
     } else {
         meter.note(|outcome| outcome.link_down_events = world.adapter().link_downs());
-        let ending = world.finish();
+        let mut ending = world.finish();
+        let (details, wrong) = rig.end();
+        meter.note(|outcome| outcome.details = details);
+        ending.misuses.extend(wrong);
         for misuse in &ending.misuses {
             eprintln!("device misused: {misuse}");
         }
@@ -86,11 +95,13 @@ fn judge(meter: &Meter, ending: &Ending) {
 }
 
 /// Boots the machine: the adapter up, the VF in use.
-fn set_up(job: &Job, args: &MigrateArgs) -> Result<Walk> {
-    let mut world = World::start(&WorldOptions::new(
-        args.seed,
-        &DriverImage::read(&args.image)?,
-    ))?;
+fn set_up<'rig>(job: &Job, args: &MigrateArgs, rig: &'rig mut dyn Rig) -> Result<Walk<'rig>> {
+    let options = WorldOptions::new(args.seed, &DriverImage::read(&args.image)?);
+    let mut world = World::start(&match rig.backend() {
+        None => options,
+        Some(backend) => options.driving(backend),
+    })?;
+    rig.prepare(&mut world);
     let first = sched::chance(2);
     if first {
         world.install_vioprot()?;
@@ -100,16 +111,18 @@ fn set_up(job: &Job, args: &MigrateArgs) -> Result<Walk> {
     if !first {
         world.install_vioprot()?;
     }
-    let pace = Pace::new(job.size, DURATION_NS / TICK_NS);
+    let ticks = DURATION_NS / TICK_NS * u64::from(rig.hops());
+    let pace = Pace::new(job.size, ticks);
     let sights = Sights {
         ledgers: world.ledgers.clone(),
-        virtio: world.adapter().control().clone(),
+        virtio: world.adapter().counter(),
         pace: pace.clone(),
     };
     let progress = Progress::new(2 * job.size, args.json);
-    let meter = Meter::new(sights, head(job, args), progress);
+    let meter = Meter::new(sights, head(job, args, rig.name()), progress);
     let mut walk = Walk {
         world,
+        rig,
         meter,
         pace,
         size: job.size,
@@ -120,9 +133,9 @@ fn set_up(job: &Job, args: &MigrateArgs) -> Result<Walk> {
     Ok(walk)
 }
 
-fn head(job: &Job, args: &MigrateArgs) -> Outcome {
+fn head(job: &Job, args: &MigrateArgs, backend: &str) -> Outcome {
     Outcome {
-        backend: "embedded".to_owned(),
+        backend: backend.to_owned(),
         arch: job.arch.to_owned(),
         seed: args.seed,
         phases: Vec::new(),
@@ -130,33 +143,22 @@ fn head(job: &Job, args: &MigrateArgs) -> Outcome {
         link_down_events: 0,
         contract_breaches: 0,
         pool_leaks: 0,
+        details: None,
     }
 }
 
-impl Walk {
+impl Walk<'_> {
     /// Walks the phases and waits for the end of the stream.
     fn go(&mut self, args: &MigrateArgs) -> Result<()> {
         self.meter.begin("vf");
         let traffic = self.start_traffic(args)?;
-        self.reach(WITHDRAW_PERCENT).context("phase vf")?;
-
-        self.meter.begin("vf-withdrawn");
-        self.pace.stop_at(MOST_WITHOUT_VF_PERCENT);
-        let times = self.world.withdraw_vf()?;
-        let ejected_ns = times.ejected_ns - times.requested_ns;
-        self.meter.say(&format!(
-            "the guest gave the VF back after {:.1} ms",
-            ejected_ns as f64 / 1e6
-        ));
-
-        self.meter.begin("virtio");
-        self.reach(RETURN_PERCENT).context("phase virtio")?;
-
-        self.meter.begin("vf-back");
-        self.plug()?;
-        self.world.wait_for_vf().context("phase vf-back")?;
-        self.pace.stop_at(100);
-        self.reach(100).context("phase vf-back")?;
+        let hops = self.rig.hops();
+        for hop in 1..=hops {
+            self.migrate(hop, hops)
+                .with_context(|| format!("migration {hop}"))?;
+        }
+        self.pace.stop_at(Part::ALL);
+        self.reach(Part::ALL).context("after the last migration")?;
         self.meter.end();
         let report = self.world.finish_traffic(traffic, self.limit_ns())?;
         self.meter.stop();
@@ -165,11 +167,40 @@ impl Walk {
         Ok(())
     }
 
+    /// Migration `hop` of `hops`: from a VF that carries to the next one.
+    fn migrate(&mut self, hop: u32, hops: u32) -> Result<()> {
+        let name = |phase: &str| match hop {
+            1 => phase.to_owned(),
+            _ => format!("{phase}-{hop}"),
+        };
+        let until = |percent| Part::until(hop - 1, percent, hops);
+        self.pace.stop_at(until(MOST_WITHDRAWN_PERCENT));
+        self.reach(until(WITHDRAW_PERCENT)).context("with the VF")?;
+
+        self.meter.begin(&name("vf-withdrawn"));
+        let times = self.rig.withdraw(&mut self.world)?;
+        let ejected_ns = times.ejected_ns - times.requested_ns;
+        self.meter.say(&format!(
+            "the guest gave the VF back after {:.1} ms",
+            ejected_ns as f64 / 1e6
+        ));
+
+        self.meter.begin(&name("virtio"));
+        self.pace.stop_at(until(MOST_WITHOUT_VF_PERCENT));
+        self.reach(until(RETURN_PERCENT))
+            .context("without the VF")?;
+        self.rig.cross(&self.world)?;
+
+        self.meter.begin(&name("vf-back"));
+        self.plug()?;
+        self.world.wait_for_vf().context("with a VF again")
+    }
+
     fn plug(&mut self) -> Result<()> {
         self.world.wait_for_failover()?;
-        self.world.plug_vf(&VfPlug::default())?;
+        self.rig.plug(&mut self.world)?;
         if let Some(primary) = self.world.primary() {
-            self.meter.watch_vf(primary.hardware().clone());
+            self.meter.watch_vf(primary.counter());
         }
         Ok(())
     }
@@ -184,9 +215,9 @@ impl Walk {
         Ok(traffic)
     }
 
-    /// Waits until `percent` of the bytes have arrived, both ways together.
-    fn reach(&self, percent: u64) -> Result<()> {
-        let wanted = share(2 * self.size, percent);
+    /// Waits until a part of the bytes has arrived, both ways together.
+    fn reach(&self, part: Part) -> Result<()> {
+        let wanted = part.of(2 * self.size);
         let meter = &self.meter;
         let came = sched::wait(
             "the stream to go on",

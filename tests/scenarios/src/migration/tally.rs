@@ -1,12 +1,10 @@
 //! Turns ledgers, counters and the judge's report into the figures of a run.
 
-use devices::vf_port::VfHardware;
-use devices::virtio_net::VirtioNetControl;
 use devices::wire::{LedgerReport, PhaseReport};
 use neighbours::ledgers::Account;
 
 use crate::report::{Path, Phase};
-use crate::world::vf_frames;
+use crate::world::backend::FrameCounter;
 
 /// Frames that each path carried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,11 +15,10 @@ pub(super) struct Carried {
 
 impl Carried {
     /// What the devices say so far.
-    pub(super) fn by(vfs: &[VfHardware], virtio: &VirtioNetControl) -> Self {
-        let counters = virtio.counters();
+    pub(super) fn by(vfs: &[FrameCounter], virtio: &FrameCounter) -> Self {
         Self {
-            vf: vfs.iter().map(vf_frames).sum(),
-            virtio: counters.rx.frames + counters.tx.frames,
+            vf: vfs.iter().map(|vf| vf()).sum(),
+            virtio: virtio(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Outcome, Phase};
+use super::{Details, Event, Outcome, Phase};
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -13,7 +13,26 @@ struct Document<'a> {
     link_down_events: u64,
     contract_breaches: u64,
     pool_leaks: u64,
+    #[serde(flatten)]
+    details: Option<DetailEntries<'a>>,
     verdict: &'static str,
+}
+
+/// Only where the devices are QEMU's.
+#[derive(Serialize)]
+struct DetailEntries<'a> {
+    qemu_version: &'a str,
+    hotplug: &'a str,
+    ring: &'a str,
+    events: &'a [Event],
+    eject_ms: Vec<f64>,
+    stop_ms: Vec<f64>,
+    redelivered_frames: u64,
+    announcements: u64,
+    doorbells_per_1000: f64,
+    messages_per_1000: f64,
+    commands_per_1000: f64,
+    boot_commands: u64,
 }
 
 #[derive(Serialize)]
@@ -24,7 +43,6 @@ struct PhaseEntry<'a> {
     frames: u64,
     lost: u64,
     duplicated: u64,
-    /// With three decimals at most.
     blackout_ms: f64,
 }
 
@@ -42,12 +60,35 @@ pub fn to_json(outcome: &Outcome) -> serde_json::Result<String> {
         link_down_events: outcome.link_down_events,
         contract_breaches: outcome.contract_breaches,
         pool_leaks: outcome.pool_leaks,
+        details: outcome.details.as_ref().map(details),
         verdict: outcome.verdict().name(),
     })
 }
 
+fn details(details: &Details) -> DetailEntries<'_> {
+    let all = |times: &[u64]| times.iter().map(|ns| milliseconds(*ns)).collect();
+    DetailEntries {
+        qemu_version: &details.qemu_version,
+        hotplug: &details.hotplug,
+        ring: &details.ring,
+        events: &details.events,
+        eject_ms: all(&details.ejects_ns),
+        stop_ms: all(&details.stops_ns),
+        redelivered_frames: details.redelivered_frames,
+        announcements: details.announcements,
+        doorbells_per_1000: details.doorbells_per_1000,
+        messages_per_1000: details.messages_per_1000,
+        commands_per_1000: details.commands_per_1000,
+        boot_commands: details.boot_commands,
+    }
+}
+
+/// With three decimals at most.
+fn milliseconds(ns: u64) -> f64 {
+    ((ns + 500) / 1000) as f64 / 1000.0
+}
+
 fn entry(phase: &Phase) -> PhaseEntry<'_> {
-    let blackout_us = (phase.blackout_ns + 500) / 1000;
     PhaseEntry {
         name: &phase.name,
         path: phase.path.name(),
@@ -55,7 +96,7 @@ fn entry(phase: &Phase) -> PhaseEntry<'_> {
         frames: phase.frames,
         lost: phase.lost,
         duplicated: phase.duplicated,
-        blackout_ms: blackout_us as f64 / 1000.0,
+        blackout_ms: milliseconds(phase.blackout_ns),
     }
 }
 
@@ -80,6 +121,42 @@ mod tests {
                 r#""stream_intact":true,"link_down_events":0,"contract_breaches":0,"#,
                 r#""pool_leaks":0,"verdict":"pass"}"#,
             )
+        );
+    }
+
+    #[test]
+    fn a_run_on_qemu_has_more_keys_in_front_of_the_verdict() {
+        let outcome = Outcome {
+            details: Some(Details {
+                qemu_version: "7.2.22".into(),
+                hotplug: "acpi".into(),
+                ring: "split".into(),
+                events: vec![Event {
+                    machine: 2,
+                    event: "STOP".into(),
+                    ms: 12,
+                }],
+                ejects_ns: vec![1_234_567],
+                stops_ns: vec![5_000_000],
+                redelivered_frames: 3,
+                announcements: 4,
+                doorbells_per_1000: 31.5,
+                messages_per_1000: 20.0,
+                commands_per_1000: 0.5,
+                boot_commands: 7,
+            }),
+            ..example::outcome()
+        };
+        let json = to_json(&outcome).unwrap();
+        assert!(
+            json.ends_with(concat!(
+                r#""pool_leaks":0,"qemu_version":"7.2.22","hotplug":"acpi","ring":"split","#,
+                r#""events":[{"machine":2,"event":"STOP","ms":12}],"eject_ms":[1.235],"stop_ms":[5.0],"#,
+                r#""redelivered_frames":3,"announcements":4,"doorbells_per_1000":31.5,"#,
+                r#""messages_per_1000":20.0,"commands_per_1000":0.5,"boot_commands":7,"#,
+                r#""verdict":"pass"}"#,
+            )),
+            "{json}"
         );
     }
 

@@ -4,6 +4,7 @@
 //! [`Outcome`] holds the facts; the verdict follows from them and is stored nowhere. Times are
 //! those of the run's own clock, in nanoseconds since its start.
 
+mod details;
 mod json;
 mod plot;
 mod progress;
@@ -11,6 +12,7 @@ mod table;
 mod throughput;
 mod units;
 
+pub use details::{Details, Event};
 pub use json::to_json;
 pub use plot::draw;
 pub use progress::Progress;
@@ -68,7 +70,7 @@ pub struct Phase {
 }
 
 /// All that a run found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     /// What stood for the virtio-net device, e.g. "embedded".
     pub backend: String,
@@ -86,6 +88,8 @@ pub struct Outcome {
     pub contract_breaches: u64,
     /// Allocations that were left at unload.
     pub pool_leaks: u64,
+    /// What a backend of its own has to tell.
+    pub details: Option<Details>,
 }
 
 /// Whether the driver did its work.
@@ -144,6 +148,7 @@ impl Outcome {
             (self.pool_leaks, "pool leaks"),
         ];
         faults.extend(counted(counts));
+        faults.extend(self.details.iter().flat_map(Details::faults));
         faults
     }
 }
@@ -187,6 +192,7 @@ pub(crate) mod example {
             link_down_events: 0,
             contract_breaches: 0,
             pool_leaks: 0,
+            details: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Outcome, Phase, units};
+use super::{Details, Outcome, Phase, units};
 
 const HEAD: [&str; 9] = [
     "phase", "path", "bytes", "rate", "frames", "lost", "dup", "reord", "blackout",
@@ -33,6 +33,9 @@ pub fn to_table(outcome: &Outcome) -> String {
     let facts = facts.map(|(name, value)| format!("{name} {value}"));
     // Writing to a string does not fail.
     let _ = writeln!(text, "\n{}, seed {}", facts.join(", "), outcome.seed);
+    for line in outcome.details.iter().flat_map(Details::lines) {
+        let _ = writeln!(text, "{line}");
+    }
     for fault in outcome.faults() {
         let _ = writeln!(text, "  {fault}");
     }

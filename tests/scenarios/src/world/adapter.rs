@@ -13,7 +13,7 @@ use ndis_host::pnp::{self, DeviceId};
 use ndis_host::registry::Value;
 use ndis_host::sched;
 
-use super::backend::{Backend, Device, DeviceOrder, Outside};
+use super::backend::{Backend, Device, DeviceOrder, FrameCounter, Outside};
 use super::{Draws, GUEST_MAC, SECOND_NS, World, borrowed, machine};
 
 /// What the adapter is made with.
@@ -160,12 +160,21 @@ impl Adapter {
     /// Frames that the device carried, both ways.
     #[must_use]
     pub fn frames(&self) -> u64 {
+        self.counter()()
+    }
+
+    /// Counts the frames that the device carries, both ways.
+    #[must_use]
+    pub fn counter(&self) -> FrameCounter {
         match &self.side {
             Side::Embedded { control, .. } => {
-                let DeviceCounters { rx, tx, .. } = control.counters();
-                rx.frames + tx.frames
+                let control = control.clone();
+                Arc::new(move || {
+                    let DeviceCounters { rx, tx, .. } = control.counters();
+                    rx.frames + tx.frames
+                })
             }
-            Side::Other(device) => device.frames(),
+            Side::Other(device) => device.counter(),
         }
     }
 

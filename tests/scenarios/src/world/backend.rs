@@ -1,4 +1,4 @@
-//! Where the adapter's device comes from, if it is not the embedded one.
+//! Where the devices of the adapter and its VF come from, if they are not the embedded ones.
 
 use std::sync::Arc;
 
@@ -26,11 +26,17 @@ pub struct Device {
 /// A device that was made, for a slot of the machine that it is given.
 pub type Unplugged = Box<dyn FnOnce(Arc<dyn PciHost>) -> Device>;
 
+/// Tells how many frames a device has carried so far, both ways.
+pub type FrameCounter = Arc<dyn Fn() -> u64 + Send + Sync>;
+
 /// Makes devices that stand in for the embedded virtio-net device.
 pub trait Backend: Send + Sync {
     /// Bytes of its own that the device wants in the memory file, in front of guest memory; whole
     /// pages.
     fn low_memory(&self) -> usize;
+
+    /// Bytes of guest memory.
+    fn memory(&self) -> usize;
 
     /// Most messages that the device is granted: `Some(0)` leaves it its line, `None` grants what it
     /// has.
@@ -52,11 +58,15 @@ pub trait Outside: Send {
     /// Plugs the device into `port`; what it sends goes there from now on.
     fn connect(&self, port: PortHandle);
 
-    /// Frames that it carried, both ways.
-    fn frames(&self) -> u64;
+    /// Counts the frames that it carries, both ways.
+    fn counter(&self) -> FrameCounter;
 
     /// Whether the driver has taken STANDBY.
     fn has_negotiated_failover(&self) -> bool;
+
+    /// The guest has removed the device and lets it go: the slot's power goes off, or the firmware
+    /// ejects it.
+    fn eject(&self);
 
     /// What the driver did to it that no driver may do, and what else went wrong.
     fn misuses(&self) -> Vec<String>;

@@ -31,8 +31,7 @@ impl World {
             line("device was misused", &adapter.misuses());
         }
         if let Some(primary) = &self.primary {
-            line("VF", &primary.control().counters());
-            line("VF's hardware", &primary.hardware().counters());
+            line("VF", &format_args!("{}", primary.describe()));
         }
         line("switch", &self.switch.counters());
         line("event log", &ndis_host::ndis::event_log());

@@ -88,6 +88,9 @@ impl World {
         if let Some(primary) = self.primary.take() {
             self.withdraw(primary);
         }
+        if let Some(driver) = self.vf_driver.take() {
+            pnp::unload_driver(driver);
+        }
         let mut misuses = std::mem::take(&mut self.misuses);
         if let Some(adapter) = self.adapter.take() {
             pnp::remove_device(adapter.device);

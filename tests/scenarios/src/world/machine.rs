@@ -12,6 +12,8 @@ use super::backend::Backend;
 
 /// Service of the driver.
 pub(super) const SERVICE: &str = "netkvm";
+/// Service of a second copy of it, which drives the VF where that is a virtio device.
+pub(super) const VF_SERVICE: &str = "vfvendor";
 /// Identifier of the protocol component in its INF.
 pub(super) const PROTOCOL: &str = "VIOPROT";
 
@@ -19,6 +21,7 @@ pub(super) const PROTOCOL: &str = "VIOPROT";
 pub(super) fn start(options: &WorldOptions) -> Result<()> {
     let backend = options.backend.as_deref();
     let config = Config {
+        ram_bytes: backend.map_or_else(|| Config::default().ram_bytes, Backend::memory),
         low_memory: backend.map_or(0, Backend::low_memory),
         // Another device has no way to ask the machine's IOMMU.
         iommu: backend.map(|_| false),
@@ -27,7 +30,6 @@ pub(super) fn start(options: &WorldOptions) -> Result<()> {
         os: options.os,
         checks: options.checks,
         settings: options.settings,
-        ..Config::default()
     };
     ndis_host::start(&config)
 }

@@ -42,7 +42,7 @@ use backend::Backend;
 pub use finish::Ending;
 pub use machine::read_infs;
 pub use options::{Draws, DriverImage, WorldOptions};
-pub use primary::{Primary, VfPlug, WithdrawalTimes, frames as vf_frames};
+pub use primary::{Primary, VfPlug, WithdrawalTimes};
 pub use traffic::{Traffic, TrafficReport};
 
 /// A millisecond of virtual time.
@@ -80,6 +80,8 @@ pub struct World {
     vf_port: PortConfig,
     image: DriverImage,
     driver: DriverId,
+    /// The second copy of the driver that VFs of a backend have.
+    vf_driver: Option<DriverId>,
     /// What makes the adapter's device; none: it is the embedded one.
     backend: Option<Arc<dyn Backend>>,
     adapter: Option<Adapter>,
@@ -127,6 +129,7 @@ impl World {
             vf_port: guest_port,
             image: options.image.clone(),
             driver,
+            vf_driver: None,
             backend: options.backend.clone(),
             adapter: None,
             vioprot: None,

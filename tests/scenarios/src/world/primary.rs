@@ -1,13 +1,18 @@
 //! The VF: plugged, withdrawn, pulled out.
 
-use anyhow::{Result, anyhow, bail};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, bail};
 use devices::vf_port::{VfConfig, VfHardware};
 use devices::wire::MacAddress;
+use ndis_host::ndis::adapter_report;
 use ndis_host::pnp::{self, DeviceId};
 use ndis_host::sched;
+use ndis_sys::NDIS_PACKET_TYPE_DIRECTED;
 use neighbours::vf::{VfControl, VfOptions};
 
-use super::{GUEST_MAC, SECOND_NS, World};
+use super::backend::{Device, FrameCounter, Outside, Unplugged};
+use super::{GUEST_MAC, SECOND_NS, World, machine};
 
 /// How a VF is plugged.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +41,15 @@ impl Default for VfPlug {
 /// A VF in its slot.
 pub struct Primary {
     device: DeviceId,
-    control: VfControl,
+    side: Side,
+}
+
+/// A VF from the outside.
+enum Side {
+    /// An embedded one with a miniport in Rust.
+    Embedded(VfControl),
+    /// One that a backend made, with a miniport from an image.
+    Other(Box<dyn Outside>),
 }
 
 impl Primary {
@@ -47,35 +60,85 @@ impl Primary {
     }
 
     /// Its hardware.
+    ///
+    /// # Panics
+    ///
+    /// When it is not an embedded one.
     #[must_use]
     pub fn hardware(&self) -> &VfHardware {
-        self.control.hardware()
+        self.control().hardware()
     }
 
     /// Its miniport.
+    ///
+    /// # Panics
+    ///
+    /// When it is not an embedded one.
     #[must_use]
     pub fn control(&self) -> &VfControl {
-        &self.control
+        match &self.side {
+            Side::Embedded(control) => control,
+            Side::Other(_) => panic!("the scenario is one for the embedded VF"),
+        }
     }
 
     /// Frames that it carried, both ways.
     #[must_use]
     pub fn frames(&self) -> u64 {
-        frames(self.hardware())
+        self.counter()()
+    }
+
+    /// Counts the frames that it carries, both ways.
+    #[must_use]
+    pub fn counter(&self) -> FrameCounter {
+        match &self.side {
+            Side::Embedded(control) => {
+                let hardware = control.hardware().clone();
+                Arc::new(move || {
+                    let counters = hardware.counters();
+                    counters.tx_frames + counters.rx_frames
+                })
+            }
+            Side::Other(device) => device.counter(),
+        }
     }
 
     /// Whether the driver has opened its receive filter, as it does when it takes over.
     #[must_use]
     pub fn is_in_use(&self) -> bool {
-        self.hardware().filter().directed
+        match &self.side {
+            Side::Embedded(control) => control.hardware().filter().directed,
+            Side::Other(_) => {
+                let report = pnp::adapter(self.device).and_then(adapter_report);
+                report.is_some_and(|it| it.packet_filter & NDIS_PACKET_TYPE_DIRECTED != 0)
+            }
+        }
     }
-}
 
-/// Frames that a VF carried, both ways.
-#[must_use]
-pub fn frames(hardware: &VfHardware) -> u64 {
-    let counters = hardware.counters();
-    counters.tx_frames + counters.rx_frames
+    /// Takes it out of its slot, which the guest is done with.
+    fn leave_slot(&self) {
+        match &self.side {
+            Side::Embedded(control) => {
+                control.hardware().withdraw();
+            }
+            Side::Other(device) => device.eject(),
+        }
+    }
+
+    /// Its state, a line each.
+    pub(super) fn describe(&self) -> String {
+        match &self.side {
+            Side::Embedded(control) => format!(
+                "{:?}\n  its hardware: {:?}",
+                control.counters(),
+                control.hardware().counters()
+            ),
+            Side::Other(device) => {
+                let report = pnp::adapter(self.device).and_then(adapter_report);
+                format!("{report:?}\n  its device: {}", device.describe())
+            }
+        }
+    }
 }
 
 /// The times of a planned removal.
@@ -107,11 +170,61 @@ impl World {
     ///
     /// It does not start.
     pub fn new_vf(&mut self, plug: &VfPlug) -> Result<Primary> {
-        self.plugged += 1;
+        let name = self.next_vf();
         let control = self.connect_hardware(plug);
         let of_device = control.clone();
-        let name = format!("VF {}", self.plugged);
         let device = pnp::add_native_device(&name, &[], move || of_device.miniport());
+        self.start_vf(&name, device)?;
+        Ok(Primary {
+            device,
+            side: Side::Embedded(control),
+        })
+    }
+
+    /// Plugs a VF that a backend made. A second copy of the driver image is its vendor's miniport: to
+    /// it the device is an adapter without a standby.
+    ///
+    /// # Errors
+    ///
+    /// A VF is plugged already, or does not start.
+    pub fn plug_other_vf(&mut self, unplugged: Unplugged) -> Result<()> {
+        if self.primary.is_some() {
+            bail!("a VF is plugged already");
+        }
+        let driver = match self.vf_driver {
+            Some(driver) => driver,
+            None => pnp::load_driver(self.image.bytes(), machine::VF_SERVICE)?,
+        };
+        self.vf_driver = Some(driver);
+        let name = self.next_vf();
+        let mut made = None;
+        let inf = machine::adapter_inf()?;
+        let device = pnp::add_pci_device(driver, inf, &[], |host| {
+            let Device { function, outside } = unplugged(host);
+            made = Some(outside);
+            function
+        })?;
+        let outside = made.context("pnp did not build the device")?;
+        outside.connect(
+            self.switch
+                .add_port("vf", self.vf_port, outside.wire_sink()),
+        );
+        self.start_vf(&name, device)?;
+        self.primary = Some(Primary {
+            device,
+            side: Side::Other(outside),
+        });
+        Ok(())
+    }
+
+    fn next_vf(&mut self) -> String {
+        self.plugged += 1;
+        format!("VF {}", self.plugged)
+    }
+
+    /// Has the notify object keep protocols off the VF, but for VIOPROT; starts it and waits for its
+    /// binds.
+    fn start_vf(&self, name: &str, device: DeviceId) -> Result<()> {
         if let Some(tcpip) = self.tcpip_component {
             pnp::set_binding(tcpip, device, false);
         }
@@ -121,7 +234,7 @@ impl World {
         pnp::start_device(device)
             .map_err(|status| anyhow!("{name} does not start: {status:#x}"))?;
         pnp::settle();
-        Ok(Primary { device, control })
+        Ok(())
     }
 
     fn connect_hardware(&self, plug: &VfPlug) -> VfControl {
@@ -143,10 +256,8 @@ impl World {
     ///
     /// It does not within ten seconds.
     pub fn wait_for_vf(&self) -> Result<()> {
-        let hardware = self.vf()?.hardware().clone();
-        self.wait_for("the VF to take over", 10 * SECOND_NS, move || {
-            hardware.filter().directed
-        })
+        let vf = self.vf()?;
+        self.wait_for("the VF to take over", 10 * SECOND_NS, || vf.is_in_use())
     }
 
     /// The host withdraws the VF, as QEMU does before a migration: the guest removes the device in
@@ -166,7 +277,7 @@ impl World {
     pub fn withdraw(&self, primary: Primary) -> WithdrawalTimes {
         let requested_ns = sched::now();
         pnp::remove_device(primary.device);
-        primary.hardware().withdraw();
+        primary.leave_slot();
         WithdrawalTimes {
             requested_ns,
             ejected_ns: sched::now(),

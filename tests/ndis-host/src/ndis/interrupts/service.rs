@@ -225,7 +225,7 @@ impl Interrupt {
         throttle.MaxNblsToIndicate = limit;
         let before = sched::now();
         callback(Callback::InterruptDpc, self.handle, || {
-            call::limit_indications(limit);
+            call::limit_indications(self.adapter.handle, limit);
             self.call_dpc(message, context, &raw mut throttle);
         });
         let took = sched::now() - before;

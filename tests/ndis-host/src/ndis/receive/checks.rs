@@ -47,7 +47,7 @@ pub(crate) fn check_list(
     verifier::require(135, flags & !KNOWN_FLAGS == 0, || {
         format!("{name}: ReceiveFlags {flags:#x}")
     });
-    if let Some((indicated, limit)) = call::count_indicated(chain.len() as u32) {
+    if let Some((indicated, limit)) = call::count_indicated(adapter.handle, chain.len() as u32) {
         verifier::require(138, indicated <= limit, || {
             format!(
                 "{name} by {}: {indicated} NBLs in a DPC that may indicate {limit}",
