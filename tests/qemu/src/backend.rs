@@ -15,6 +15,7 @@ use crate::card::Card;
 use crate::hotplug::Style;
 use crate::machine::{Machine, lock};
 use crate::process::{CardOptions, Failover, MachineOptions, Memory};
+use crate::tap::Tap;
 
 /// Memory at address 0 of QEMU's machine, which the host does not use. What is behind it in the file is
 /// at 4 GiB, as in the host.
@@ -89,6 +90,7 @@ impl QemuOptions {
             hotplug: self.hotplug,
             cards,
             incoming,
+            tap: None,
         }
     }
 }
@@ -96,6 +98,8 @@ impl QemuOptions {
 /// Makes QEMU's devices.
 pub struct Qemu {
     options: QemuOptions,
+    /// The adapter's cable, if it is a TAP device.
+    tap: Option<Arc<Tap>>,
     adapter: Mutex<Option<Card>>,
 }
 
@@ -103,8 +107,15 @@ impl Qemu {
     /// A maker of devices of this kind.
     #[must_use]
     pub fn new(options: QemuOptions) -> Arc<Self> {
+        Self::over(options, None)
+    }
+
+    /// As `new`, with a TAP device for the adapter's cable.
+    #[must_use]
+    pub fn over(options: QemuOptions, tap: Option<Tap>) -> Arc<Self> {
         Arc::new(Self {
             options,
+            tap: tap.map(Arc::new),
             adapter: Mutex::default(),
         })
     }
@@ -168,7 +179,11 @@ impl Backend for Qemu {
             "guest memory is at {:#x} of its file",
             file.start()
         );
-        let machine = Machine::start(shared(file.file()), &self.options.machine(order, false))?;
+        let options = MachineOptions {
+            tap: self.tap.clone(),
+            ..self.options.machine(order, false)
+        };
+        let machine = Machine::start(shared(file.file()), &options)?;
         let card = Card::find(&machine, Port::at(0), STANDBY)?;
         *lock(&self.adapter) = Some(card.clone());
         Ok(card.unplugged())

@@ -26,6 +26,10 @@ pub struct Captured {
     pub arp: u64,
     /// Frames of the test's own EtherType.
     pub chains: u64,
+    /// The longest frame of the guest, bytes.
+    pub longest_from_guest: usize,
+    /// The longest frame to it.
+    pub longest_to_guest: usize,
 }
 
 /// Dissects a pcap file: every frame is whole, is one that the test expects, and has the right checksums.
@@ -57,10 +61,12 @@ impl Captured {
         };
         if from == guest {
             self.from_guest += 1;
+            self.longest_from_guest = self.longest_from_guest.max(frame.len());
         } else {
             let is_group = to.first().is_some_and(|first| first & 1 != 0);
             ensure!(to == guest || is_group, "neither from nor to the guest");
             self.to_guest += 1;
+            self.longest_to_guest = self.longest_to_guest.max(frame.len());
         }
         match &packet.net {
             Some(NetSlice::Ipv4(ip)) => self.add_ipv4(ip, packet.transport.as_ref()),

@@ -9,7 +9,8 @@ use devices::wire::{PortHandle, Sink};
 use qapi::qmp::Event;
 use scenarios::world::backend::{Device, FrameCounter, Outside, Unplugged};
 
-use crate::bus::{self, PlacedBar, Port};
+use crate::bars::PlacedBar;
+use crate::bus::{self, Port};
 use crate::function::{CardAccess, Function, HostSide};
 use crate::interrupts::Messages;
 use crate::machine::Machine;
@@ -40,6 +41,8 @@ pub struct Cost {
     pub register_reads: u64,
     /// Register writes, doorbells and MSI-X table apart.
     pub register_writes: u64,
+    /// Accesses to I/O ports, doorbells among them.
+    pub port_accesses: u64,
     /// Vectors that were masked or unmasked.
     pub mask_changes: u64,
     /// Commands of the qtest protocol, of all cards.
@@ -88,7 +91,7 @@ impl CardSide {
     pub fn find(qtest: &mut Qtest, port: Port) -> Result<Self> {
         let bars = bus::find_bars(qtest, port)?;
         let capabilities = port.function().capabilities(qtest)?;
-        let layout = Layout::read(qtest, port, &capabilities)?;
+        let layout = Layout::read(qtest, port, &capabilities, &bars)?;
         let messages = Messages::find(qtest, port, &capabilities)?;
         let cost = Cost {
             control_queue: control_queue(qtest, port, &layout, &bars)?,
@@ -110,9 +113,10 @@ fn control_queue(
     layout: &Layout,
     bars: &[PlacedBar],
 ) -> Result<Option<u64>> {
-    let common = bars.iter().find(|bar| bar.index == layout.common.bar);
-    let base = common.context("no BAR for the registers")?.address;
-    let queues = bus::decoding(qtest, port, |qtest| layout.queues(qtest, base))?;
+    let mut all = bars.iter();
+    let bar = all.find(|bar| bar.index == layout.registers_bar());
+    let bar = bar.context("no BAR for the registers")?;
+    let queues = bus::decoding(qtest, port, |qtest| layout.queues(qtest, bar))?;
     Ok((queues % 2 == 1).then(|| queues - 1))
 }
 
@@ -173,6 +177,11 @@ impl Card {
     #[must_use]
     pub fn machine(&self) -> &Machine {
         &self.machine
+    }
+
+    /// Its name in QEMU.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
     }
 
     /// Lets `body` at the card, if it is there; an error in it is remembered.

@@ -229,6 +229,6 @@ fn time(stamp: Timestamp) -> Duration {
 }
 
 /// Where a virtio device is in QEMU's tree of objects.
-fn virtio_path(card: &str) -> String {
+pub(crate) fn virtio_path(card: &str) -> String {
     format!("/machine/peripheral/{card}/virtio-backend")
 }
