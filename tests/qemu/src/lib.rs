@@ -30,6 +30,7 @@
 //! | [`capture`] | QEMU's own capture of the wire, dissected |
 //! | [`seen`] | what device and driver have agreed on |
 //! | [`life`] | the life that the suite runs, and what it cost |
+//! | [`matrix`] | the devices that there are, each with what is expected of it |
 //! | [`rig`] | the migration that `cargo xtask migrate --backend qemu` runs |
 //!
 //! QEMU lives in real time, so the host runs freely.
@@ -45,6 +46,7 @@ pub mod hotplug;
 pub mod interrupts;
 pub mod life;
 pub mod machine;
+pub mod matrix;
 pub mod migration;
 pub mod monitor;
 pub mod process;
