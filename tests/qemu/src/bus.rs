@@ -17,10 +17,11 @@ const CONFIG_DATA: u16 = 0xcfc;
 const PCIEXBAR: u32 = 0x60;
 /// Where configuration space is, 256 buses of it.
 const ECAM: u64 = 0xb000_0000;
-/// The windows of the first port, 1 MiB each: memory, and prefetchable memory. Those of the next follow.
+/// The windows of the first port, 16 MiB each: memory, and prefetchable memory. Those of the next follow.
+/// A doorbell in a page of its own for each queue that could be takes 8 MiB.
 const WINDOW: u64 = 0xc000_0000;
-const PREFETCHABLE: u64 = 0xc100_0000;
-const WINDOW_BYTES: u64 = 1 << 20;
+const PREFETCHABLE: u64 = 0xd000_0000;
+const WINDOW_BYTES: u64 = 1 << 24;
 /// The window of I/O ports of the first port, where the board has none of its own; those of the next follow.
 const IO_WINDOW: u64 = 0xc000;
 /// The smallest that a bridge can have.
@@ -316,9 +317,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_of_a_mebibyte_begins_and_ends_with_the_same_bits() {
-        assert_eq!(window(0xc000_0000), 0xc000_c000);
-        assert_eq!(window(0xc100_0000), 0xc100_c100);
+    fn a_window_is_told_by_the_upper_bits_of_its_first_and_last_byte() {
+        assert_eq!(window(0xc000_0000), 0xc0f0_c000);
+        assert_eq!(window(0xd100_0000), 0xd1f0_d100);
         assert_eq!(ports_window(0xc000), 0xc0c0);
         assert_eq!(ports_window(0xd000), 0xd0d0);
     }

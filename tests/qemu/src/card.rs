@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
-use devices::pci::{Bar, PciHost};
+use devices::pci::{Bar, BarKind, PciHost};
 use devices::wire::{PortHandle, Sink};
 use qapi::qmp::Event;
 use scenarios::world::backend::{Device, FrameCounter, Outside, Unplugged};
@@ -15,6 +15,7 @@ use crate::function::{CardAccess, Function, HostSide};
 use crate::interrupts::Messages;
 use crate::machine::Machine;
 use crate::qtest::{Qtest, Width};
+use crate::seen::Reach;
 use crate::virtio::Layout;
 
 /// Queues that have frames.
@@ -207,6 +208,25 @@ impl Card {
             Ok(())
         });
         bars
+    }
+
+    /// How the card is reached.
+    ///
+    /// # Errors
+    ///
+    /// It is gone.
+    pub fn reach(&self) -> Result<Reach> {
+        self.machine.try_with(|core| {
+            let card = &core.place_at(self.port)?.card;
+            let side = card.as_ref().context("the card is gone")?;
+            let bars = side.host_side.list();
+            let ports = bars.iter().filter(|bar| bar.kind == BarKind::Ports);
+            Ok(Reach {
+                port_bars: ports.map(|bar| bar.index).collect(),
+                doorbell_distance: side.layout.doorbell_distance(),
+                is_express: side.host_side.is_express(),
+            })
+        })
     }
 
     /// As [`Machine::poll`].

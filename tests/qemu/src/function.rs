@@ -54,6 +54,12 @@ impl HostSide {
         Ok(answers.then_some(bar))
     }
 
+    /// Whether the function is PCI Express.
+    #[must_use]
+    pub fn is_express(&self) -> bool {
+        self.express.is_some()
+    }
+
     /// The BARs, for the host.
     #[must_use]
     pub fn list(&self) -> Vec<Bar> {

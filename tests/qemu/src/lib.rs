@@ -30,6 +30,7 @@
 //! | [`capture`] | QEMU's own capture of the wire, dissected |
 //! | [`seen`] | what device and driver have agreed on |
 //! | [`life`] | the life that the suite runs, and what it cost |
+//! | [`load`] | what happens in a life |
 //! | [`matrix`] | the devices that there are, each with what is expected of it |
 //! | [`rig`] | the migration that `cargo xtask migrate --backend qemu` runs |
 //!
@@ -45,6 +46,7 @@ pub mod function;
 pub mod hotplug;
 pub mod interrupts;
 pub mod life;
+pub mod load;
 pub mod machine;
 pub mod matrix;
 pub mod migration;

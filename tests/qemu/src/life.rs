@@ -6,56 +6,18 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use devices::wire::Frame;
-use devices::wire::stack::PingPlan;
-use ndis_host::ndis::adversary::{self, Adversary};
 use ndis_host::ndis::event_log;
 use ndis_host::registry::Value;
-use ndis_host::{pnp, sched};
-use scenarios::world::{
-    AdapterOptions, DriverImage, GUEST_ADDRESS, GUEST_MAC, MILLISECOND_NS, SECOND_NS, World,
-    WorldOptions,
-};
+use scenarios::world::{AdapterOptions, DriverImage, GUEST_MAC, SECOND_NS, World, WorldOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{Qemu, QemuOptions, Ring};
 use crate::capture::{self, Captured};
 use crate::card::{Card, Cost};
-use crate::frames::odd_frame;
 use crate::hotplug::Style;
+use crate::load::{self, CHAIN, Load, PING_NS};
 use crate::seen::Seen;
 use crate::tap::Tap;
-
-/// Time from one ping to the next, each way.
-const PING_NS: u64 = MILLISECOND_NS;
-/// Frames that are sent in one call.
-const CHAIN: usize = 32;
-/// Time for a step: less than the judge has, so that a step that fails is told with the device's state.
-const PATIENCE_NS: u64 = 20 * SECOND_NS;
-
-/// How much happens in a life.
-#[derive(Clone, Copy, Debug)]
-struct Load {
-    /// Bytes of the stream, each way.
-    bytes: u64,
-    /// Chains of frames.
-    chains: usize,
-    /// Pauses of the binding under another such stream; 0: there is none.
-    pauses: u64,
-}
-
-impl Load {
-    const LONG: Self = Self {
-        bytes: 4_000_000,
-        chains: 128,
-        pauses: 4,
-    };
-    const SHORT: Self = Self {
-        bytes: 1_500_000,
-        chains: 32,
-        pauses: 0,
-    };
-}
 
 /// Run one life of the driver on QEMU's virtio-net-pci.
 #[derive(Clone, Debug, Parser)]
@@ -80,6 +42,9 @@ pub struct LifeArgs {
     /// A short life: less traffic, no pauses
     #[arg(long)]
     pub short: bool,
+    /// The system sleeps so often under a stream, and wakes up
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub sleeps: u64,
     /// What the host chooses where it may
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
@@ -144,7 +109,10 @@ pub struct Report {
 pub fn run(args: &LifeArgs) -> Result<Report> {
     let image = DriverImage::read(&args.image)?;
     let qemu = qemu(args)?;
-    let load = if args.short { Load::SHORT } else { Load::LONG };
+    let load = Load {
+        sleeps: args.sleeps,
+        ..if args.short { Load::SHORT } else { Load::LONG }
+    };
     let options = WorldOptions::new(args.seed, &image).driving(qemu.clone());
     let mut world = World::start(&options)?;
     world.ping_interval_ns = PING_NS;
@@ -227,87 +195,17 @@ fn live(
     world.wait_for_link(10 * SECOND_NS)?;
     let card = qemu.adapter()?;
     let boot = Part::between(&Cost::default(), &card.cost(), started);
-    let mtu = use_mtu(world)?;
-    let traffic = part(&card, || carry(world, load))?;
-    let chains = part(&card, || send_chains(world, load))?;
+    let mtu = load::use_mtu(world)?;
+    let traffic = part(&card, || load::carry(world, load))?;
+    let chains = part(&card, || load::send_chains(world, load))?;
     expect_undisturbed(world, &card.cost())?;
     let packed = card.has_packed_rings()?;
     let wanted = qemu.options().ring == Ring::Packed;
     ensure!(packed == wanted, "packed rings: {packed}, not {wanted}");
     let seen = Seen::look(&card, mtu)?;
-    pause(world, load)?;
+    load::pause(world, load)?;
+    load::sleep(world, load)?;
     Ok(([boot, traffic, chains], seen))
-}
-
-/// The guest's TCP/IP has the MTU that the driver declares, as any has, and so has its network.
-fn use_mtu(world: &World) -> Result<u32> {
-    /// What both begin with.
-    const USUAL: u32 = 1500;
-    let report = world.adapter().report().context("no adapter")?;
-    let mtu = report.mtu.context("the driver has declared no MTU")?;
-    if mtu != USUAL {
-        world.set_guest_mtu(mtu as usize);
-        world.set_peer_mtu(mtu as usize);
-    }
-    Ok(mtu)
-}
-
-/// A stream and pings, both ways.
-fn carry(world: &World, load: Load) -> Result<()> {
-    let plan = PingPlan::new(GUEST_ADDRESS, PING_NS);
-    let pings = world.peer.with(|stack, now| stack.start_ping(plan, now));
-    let traffic = world.start_traffic(load.bytes);
-    let report = world.finish_traffic(traffic, PATIENCE_NS)?;
-    world.peer.with(|stack, _| stack.stop_ping(pings));
-    let of_peer = world.peer.inspect(|stack| stack.ping(pings));
-    for (whose, pings) in [("guest", report.ping), ("peer", of_peer)] {
-        ensure!(pings.answered > 0, "the {whose}'s pings: {pings:?}");
-    }
-    world.drain();
-    Ok(())
-}
-
-/// NDIS pauses the stack now and then under a stream, which survives it.
-fn pause(world: &World, load: Load) -> Result<()> {
-    let Load { bytes, pauses, .. } = load;
-    if pauses == 0 {
-        return Ok(());
-    }
-    let traffic = world.start_traffic(bytes);
-    for pause in 1..=pauses {
-        world.wait_for_bytes(traffic, pause * bytes / pauses, PATIENCE_NS)?;
-        pnp::pause_stack(world.adapter().device);
-        sched::sleep(2 * MILLISECOND_NS);
-        pnp::restart_stack(world.adapter().device);
-    }
-    world.finish_traffic(traffic, PATIENCE_NS).map(drop)
-}
-
-/// Many sends of many frames each.
-fn send_chains(world: &World, load: Load) -> Result<()> {
-    /// Chains on their way at a time.
-    const AT_ONCE: u64 = 3;
-    // The bar is for chains as they are sent, not for what NDIS may make of them.
-    let usual = adversary::current();
-    adversary::set(Adversary::PLAIN);
-    let before = world.tcpip.counters().frames_completed;
-    for chain in 0..load.chains {
-        let frames: Vec<Frame> = (0..CHAIN)
-            .map(|frame| odd_frame(chain * CHAIN + frame))
-            .collect();
-        let room = ((chain + 1) as u64).saturating_sub(AT_ONCE) * CHAIN as u64;
-        world.wait_for("earlier chains", PATIENCE_NS, || {
-            world.tcpip.counters().frames_completed >= before + room
-        })?;
-        ensure!(world.tcpip.send_chain(&frames), "TCP/IP is not bound");
-    }
-    let all = before + (load.chains * CHAIN) as u64;
-    world.wait_for("all chains", PATIENCE_NS, || {
-        world.tcpip.counters().frames_completed >= all
-    })?;
-    adversary::set(usual);
-    world.drain();
-    Ok(())
 }
 
 /// Nothing was lost but what the wire had no room for, nothing came twice, the link stayed up, the driver

@@ -19,6 +19,17 @@ const UNNAMED: [(u32, &str); 1] = [(40, "RING_RESET")];
 /// here knows is "bit 63".
 pub type Names = BTreeSet<String>;
 
+/// How a card is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Reach {
+    /// BARs of I/O ports.
+    pub port_bars: Vec<u8>,
+    /// Bytes from the doorbell of a queue to that of the next; 0: they have one.
+    pub doorbell_distance: u64,
+    /// It is a PCI Express card.
+    pub is_express: bool,
+}
+
 /// What there is to see while the driver runs.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Seen {
@@ -36,6 +47,8 @@ pub struct Seen {
     pub doorbells: Vec<u64>,
     /// Accesses to I/O ports.
     pub port_accesses: u64,
+    /// How it is reached.
+    pub reach: Reach,
     /// The MTU that the driver has declared to NDIS, bytes.
     pub mtu: u32,
 }
@@ -74,6 +87,7 @@ impl Seen {
             pin_asserted,
             doorbells: (0..last).map(doorbells_of).collect(),
             port_accesses,
+            reach: card.reach()?,
             mtu,
         })
     }

@@ -111,6 +111,15 @@ impl Layout {
         }
     }
 
+    /// Bytes from one doorbell to the next; 0: all queues have the same.
+    #[must_use]
+    pub fn doorbell_distance(&self) -> u64 {
+        match self {
+            Self::Modern { multiplier, .. } => *multiplier,
+            Self::Legacy => 0,
+        }
+    }
+
     /// The BAR that tells how many queues there are.
     #[must_use]
     pub fn registers_bar(&self) -> u8 {

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use crate::backend::Ring;
 use crate::life::Report;
-use crate::seen::Seen;
+use crate::seen::{Reach, Seen};
 
 pub use features::Interface;
 pub use table::{GROUPS, Group};
@@ -37,6 +37,8 @@ pub struct Entry {
     pub settings: Vec<&'static str>,
     /// Its cable.
     pub wire: Wire,
+    /// Sleeps of the system under a stream. A device has forgotten all when it wakes up.
+    pub sleeps: u64,
     /// What is to be seen.
     pub expected: Expected,
 }
@@ -52,6 +54,8 @@ pub struct Expected {
     pub leaves: Vec<&'static str>,
     /// The interface that the driver uses.
     pub interface: Interface,
+    /// How it is reached.
+    pub reach: Reach,
     /// Vectors of the device; 0: it uses its pin.
     pub vectors: usize,
     /// Bytes, as the driver declares it to NDIS.
@@ -71,11 +75,17 @@ impl Entry {
             properties: all.map(str::to_owned).collect(),
             settings: Vec::new(),
             wire: Wire::Socket,
+            sleeps: 0,
             expected: Expected {
                 offers: Vec::new(),
                 lacks: Vec::new(),
                 leaves: Vec::new(),
                 interface: Interface::Modern,
+                reach: Reach {
+                    port_bars: Vec::new(),
+                    doorbell_distance: 4,
+                    is_express: true,
+                },
                 vectors: 4,
                 mtu: 1500,
                 rings: [256, 256],
@@ -94,6 +104,9 @@ impl Entry {
         for setting in &self.settings {
             arguments.extend(["--setting".to_owned(), (*setting).to_owned()]);
         }
+        if self.sleeps > 0 {
+            arguments.extend(["--sleeps".to_owned(), self.sleeps.to_string()]);
+        }
         if let Wire::Tap(queues) = self.wire {
             arguments.extend(["--tap".to_owned(), queues.to_string()]);
         }
@@ -107,7 +120,7 @@ impl Entry {
         let mut findings = self.of_features(seen);
         findings.extend(self.of_interrupts(seen));
         findings.extend(self.of_queues(seen));
-        findings.extend(self.of_ports(seen));
+        findings.extend(self.of_reach(seen));
         findings.extend(self.of_frames(report));
         findings
     }
@@ -205,11 +218,16 @@ impl Entry {
     }
 
     /// Ports are used of a device that has nothing else.
-    fn of_ports(&self, seen: &Seen) -> Option<String> {
+    fn of_reach(&self, seen: &Seen) -> Vec<String> {
+        let mut findings = Vec::new();
+        if seen.reach != self.expected.reach {
+            findings.push(format!("{:?}", seen.reach));
+        }
         let is_legacy = self.expected.interface == Interface::Legacy;
-        let accesses = seen.port_accesses;
-        let wrong = (accesses > 0) != is_legacy;
-        wrong.then(|| format!("{accesses} accesses to I/O ports"))
+        if (seen.port_accesses > 0) != is_legacy {
+            findings.push(format!("{} accesses to I/O ports", seen.port_accesses));
+        }
+        findings
     }
 
     /// Frames are as long as the MTU lets them be, and no longer.
@@ -271,6 +289,7 @@ mod tests {
                 pin_asserted: 0,
                 doorbells: vec![1, 100, 7],
                 port_accesses: 0,
+                reach: Entry::new("any", Ring::Split, "").expected.reach,
                 mtu: 1500,
             },
             captured: Some(Captured {
@@ -289,7 +308,7 @@ mod tests {
         entry.expected.lacks.push("STATUS");
         assert_eq!(entry.findings(&report()), [""; 0]);
 
-        let departures: [fn(&mut Report); 14] = [
+        let departures: [fn(&mut Report); 16] = [
             |it| it.seen.offered.retain(|name| name != "CTRL_VQ"),
             |it| it.seen.offered.extend(names(&["STATUS"])),
             |it| it.seen.taken.retain(|name| name != "MAC"),
@@ -302,6 +321,8 @@ mod tests {
             |it| it.seen.rings = vec![256, 256, 256, 256, 16],
             |it| it.seen.doorbells = vec![1, 100, 100, 100, 7],
             |it| it.seen.port_accesses = 1,
+            |it| it.seen.reach.port_bars = vec![0],
+            |it| it.seen.reach.is_express = false,
             |it| it.seen.mtu = 1400,
             |it| it.captured = Some(Captured::default()),
         ];

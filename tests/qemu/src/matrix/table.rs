@@ -2,6 +2,7 @@
 
 use super::{Entry, Interface, Wire};
 use crate::backend::Ring;
+use crate::seen::Reach;
 
 /// Entries that belong together.
 pub struct Group {
@@ -73,13 +74,15 @@ fn vectors() -> Vec<Entry> {
         };
         let name = format!("vectors_{count}");
         let mut entry = Entry::new(&name, ring, &format!("vectors={count}"));
+        entry.sleeps = 1;
         entry.expected.vectors = count;
         entry
     };
     counts.map(with).collect()
 }
 
-/// Devices that have I/O ports as well, or nothing else, and other odd places.
+/// Devices that are reached in other ways: by I/O ports as well, or by nothing else, and by doorbells in odd
+/// places. All sleep, since what they are told when they wake up goes the same way.
 fn interfaces() -> Vec<Entry> {
     const TRANSITIONAL: &str = "disable-legacy=off,disable-modern=off";
     const LEGACY: &str = "disable-legacy=off,disable-modern=on";
@@ -87,7 +90,7 @@ fn interfaces() -> Vec<Entry> {
     let transitional = both.map(|ring| {
         let name = format!("transitional_{}", ring.name());
         let mut entry = Entry::new(&name, ring, TRANSITIONAL);
-        entry.expected.offers.push("VERSION_1");
+        entry.expected.reach.port_bars.push(0);
         entry
     });
     let mut entries: Vec<_> = transitional.collect();
@@ -121,12 +124,38 @@ fn interfaces() -> Vec<Entry> {
     let mut iommu = Entry::new("iommu_platform", Ring::Packed, "iommu_platform=on");
     iommu.expected.offers.push("IOMMU_PLATFORM");
     entries.push(iommu);
+    entries.extend(odd_doorbells());
+    for entry in &mut entries {
+        entry.sleeps = 2;
+    }
     entries
+}
+
+fn odd_doorbells() -> [Entry; 4] {
+    const PAGE: u64 = 4096;
+    let pages = BOTH.map(|ring| {
+        let name = format!("page_per_vq_{}", ring.name());
+        let mut entry = Entry::new(&name, ring, "page-per-vq=on");
+        entry.expected.reach.doorbell_distance = PAGE;
+        entry
+    });
+    // There are doorbells in ports besides, of which memory is as good.
+    let mut ports = Entry::new("modern_pio_notify", Ring::Packed, "modern-pio-notify=on");
+    ports.expected.reach.port_bars.push(2);
+    let mut conventional = Entry::new("no_pci_express", Ring::Split, "x-disable-pcie=on");
+    conventional.expected.reach.is_express = false;
+    let [split, packed] = pages;
+    [split, packed, ports, conventional]
 }
 
 fn legacy(name: &str, properties: &str) -> Entry {
     let mut entry = Entry::new(name, Ring::Split, properties);
     entry.expected.interface = Interface::Legacy;
+    entry.expected.reach = Reach {
+        port_bars: vec![0],
+        doorbell_distance: 0,
+        is_express: false,
+    };
     entry.expected.lacks.push("VERSION_1");
     entry
 }
@@ -152,6 +181,7 @@ fn mtu() -> Vec<Entry> {
         let properties = format!("host_mtu={stated}{more}");
         let mut entry = Entry::new(name, Ring::Split, &properties);
         entry.settings.extend(setting);
+        entry.sleeps = 1;
         entry.expected.offers.push("MTU");
         entry.expected.mtu = expected;
         entry
