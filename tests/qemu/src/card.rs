@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context, Result};
 use devices::pci::{Bar, BarKind, PciHost};
 use devices::wire::{PortHandle, Sink};
-use qapi::qmp::Event;
+use qapi::qmp::{self, Event};
 use scenarios::world::backend::{Device, FrameCounter, Outside, Unplugged};
 
 use crate::bars::PlacedBar;
@@ -14,8 +14,9 @@ use crate::bus::{self, Port};
 use crate::function::{CardAccess, Function, HostSide};
 use crate::interrupts::Messages;
 use crate::machine::Machine;
+use crate::monitor::Monitor;
 use crate::qtest::{Qtest, Width};
-use crate::seen::Reach;
+use crate::seen::{self, Reach};
 use crate::virtio::Layout;
 
 /// Queues that have frames.
@@ -208,6 +209,27 @@ impl Card {
             Ok(())
         });
         bars
+    }
+
+    /// Whether the driver has taken a feature, as QEMU sees it.
+    ///
+    /// # Errors
+    ///
+    /// QEMU does not answer.
+    pub fn has_taken(&self, feature: &str) -> Result<bool> {
+        let of = |it: &mut Monitor| seen::has_taken(it, &self.id, feature);
+        self.machine.monitor(of)
+    }
+
+    /// Pulls the cable out of the card, or puts it in.
+    ///
+    /// # Errors
+    ///
+    /// As above.
+    pub fn set_link(&self, up: bool) -> Result<()> {
+        let name = self.id.clone();
+        let set = qmp::set_link { name, up };
+        self.machine.monitor(|it| it.execute(&set)).map(drop)
     }
 
     /// How the card is reached.

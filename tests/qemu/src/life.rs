@@ -123,11 +123,7 @@ pub fn run(args: &LifeArgs) -> Result<Report> {
     ensure!(ending.is_clean(), "{ending}");
 
     let card = qemu.adapter()?;
-    let capture = quit(&card)?;
-    let captured = match args.tap {
-        None => Some(capture::dissect(&capture, GUEST_MAC)?),
-        Some(_) => None,
-    };
+    let captured = end(args, &card)?;
     if let Some(captured) = &captured {
         expect_whole(captured, &card.cost(), load)?;
     }
@@ -152,13 +148,17 @@ pub fn run_case(name: &str, args: &LifeArgs) -> Result<()> {
     let qemu = qemu(args)?;
     let options = WorldOptions::new(args.seed, &image).driving(qemu.clone());
     scenarios::cases::run(name, &options)?;
-    capture::dissect(&quit(&qemu.adapter()?)?, GUEST_MAC).map(drop)
+    end(args, &qemu.adapter()?).map(drop)
 }
 
-/// Ends QEMU and returns what it captured of the only cable.
-fn quit(card: &Card) -> Result<Vec<u8>> {
+/// Ends QEMU and returns what it captured of the only cable; nothing of a TAP device.
+fn end(args: &LifeArgs, card: &Card) -> Result<Option<Captured>> {
     let mut captures = card.machine().quit()?;
-    captures.pop().context("a cable was captured")
+    if args.tap.is_some() {
+        return Ok(None);
+    }
+    let capture = captures.pop().context("a cable was captured")?;
+    capture::dissect(&capture, GUEST_MAC).map(Some)
 }
 
 fn qemu(args: &LifeArgs) -> Result<Arc<Qemu>> {
@@ -202,6 +202,7 @@ fn live(
     let packed = card.has_packed_rings()?;
     let wanted = qemu.options().ring == Ring::Packed;
     ensure!(packed == wanted, "packed rings: {packed}, not {wanted}");
+    load::unplug(world, &card, load)?;
     let seen = Seen::look(&card, mtu)?;
     load::pause(world, load)?;
     load::sleep(world, load)?;

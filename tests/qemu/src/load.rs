@@ -7,6 +7,7 @@ use ndis_host::ndis::adversary::{self, Adversary};
 use ndis_host::{pnp, sched};
 use scenarios::world::{GUEST_ADDRESS, MILLISECOND_NS, SECOND_NS, World};
 
+use crate::card::Card;
 use crate::frames::odd_frame;
 
 /// Time from one ping to the next, each way.
@@ -23,6 +24,8 @@ pub struct Load {
     pub bytes: u64,
     /// Chains of frames.
     pub chains: usize,
+    /// The cable is pulled out, and put in again.
+    pub unplugs: bool,
     /// Pauses of the binding under another such stream; 0: there is none.
     pub pauses: u64,
     /// Sleeps of the system under a third; 0: there is none.
@@ -34,6 +37,7 @@ impl Load {
     pub const LONG: Self = Self {
         bytes: 4_000_000,
         chains: 128,
+        unplugs: false,
         pauses: 4,
         sleeps: 0,
     };
@@ -41,6 +45,7 @@ impl Load {
     pub const SHORT: Self = Self {
         bytes: 1_500_000,
         chains: 32,
+        unplugs: true,
         pauses: 0,
         sleeps: 0,
     };
@@ -71,6 +76,28 @@ pub(crate) fn carry(world: &World, load: Load) -> Result<()> {
         ensure!(pings.answered > 0, "the {whose}'s pings: {pings:?}");
     }
     world.drain();
+    Ok(())
+}
+
+/// The cable is pulled out, and put in again: the driver tells NDIS, if its device tells the driver.
+pub(crate) fn unplug(world: &World, card: &Card, load: Load) -> Result<()> {
+    /// Time for news that are not to come.
+    const SILENCE_NS: u64 = 20 * MILLISECOND_NS;
+    if !load.unplugs {
+        return Ok(());
+    }
+    let tells = card.has_taken("STATUS")?;
+    for up in [false, true] {
+        card.set_link(up)?;
+        if tells {
+            world.wait_for("news of the link", PATIENCE_NS, || {
+                world.tcpip.is_connected() == up
+            })?;
+        } else {
+            sched::sleep(SILENCE_NS);
+            ensure!(world.tcpip.is_connected(), "the link went down by itself");
+        }
+    }
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use qapi::qmp::{self, VirtioDeviceFeatures};
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,17 @@ const UNNAMED: [(u32, &str); 1] = [(40, "RING_RESET")];
 /// Names of features, as the specification has them: without `VIRTIO_F_` and the like. A bit that nobody
 /// here knows is "bit 63".
 pub type Names = BTreeSet<String>;
+
+/// What a device lets through to its driver.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Filter {
+    /// Everything.
+    pub promiscuous: bool,
+    /// Multicast addresses that it was told of.
+    pub groups: usize,
+    /// Its address.
+    pub address: String,
+}
 
 /// How a card is reached.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -37,6 +48,8 @@ pub struct Seen {
     pub offered: Names,
     /// What the driver has taken.
     pub taken: Names,
+    /// What the device lets through.
+    pub filter: Filter,
     /// Descriptors of each queue; 0: the driver has not set it up.
     pub rings: Vec<u64>,
     /// Messages, by vector. Without MSI-X there are none.
@@ -60,14 +73,14 @@ impl Seen {
     ///
     /// QEMU does not answer.
     pub fn look(card: &Card, mtu: u32) -> Result<Self> {
-        let (features, rings) = card.machine().monitor(|monitor| {
+        let (features, rings, filter) = card.machine().monitor(|monitor| {
             let path = virtio_path(card.id());
             let status = monitor.execute(&qmp::x_query_virtio_status { path })?;
             let rings: Result<Vec<_>> = (0..u16::try_from(status.num_vqs)?)
                 .map(|queue| ring(monitor, card.id(), queue))
                 .collect();
             let features = [status.host_features, status.guest_features];
-            anyhow::Ok((features, rings?))
+            anyhow::Ok((features, rings?, filter(monitor, card.id())?))
         })?;
         let Cost {
             doorbells,
@@ -82,6 +95,7 @@ impl Seen {
         Ok(Self {
             offered,
             taken,
+            filter,
             rings,
             messages,
             pin_asserted,
@@ -102,6 +116,24 @@ fn ring(monitor: &mut Monitor, card: &str, queue: u16) -> Result<u64> {
     } else {
         0
     })
+}
+
+fn filter(monitor: &mut Monitor, card: &str) -> Result<Filter> {
+    let name = Some(card.to_owned());
+    let told = monitor.execute(&qmp::query_rx_filter { name })?;
+    let told = told.into_iter().next().context("the card's filter")?;
+    Ok(Filter {
+        promiscuous: told.promiscuous,
+        groups: told.multicast_table.len(),
+        address: told.main_mac,
+    })
+}
+
+/// Whether the driver of a card has taken a feature.
+pub(crate) fn has_taken(monitor: &mut Monitor, card: &str, feature: &str) -> Result<bool> {
+    let path = virtio_path(card);
+    let status = monitor.execute(&qmp::x_query_virtio_status { path })?;
+    Ok(names(&status.guest_features).contains(feature))
 }
 
 fn names(features: &VirtioDeviceFeatures) -> Names {

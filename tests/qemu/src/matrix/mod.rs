@@ -15,6 +15,9 @@ use crate::seen::{Reach, Seen};
 pub use features::Interface;
 pub use table::{GROUPS, Group};
 
+/// The address of all devices, as QEMU writes it: `scenarios::world::GUEST_MAC`.
+const ADDRESS: &str = "52:54:00:4e:4b:01";
+
 /// The cable of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
@@ -119,6 +122,7 @@ impl Entry {
         let seen = &report.seen;
         let mut findings = self.of_features(seen);
         findings.extend(self.of_interrupts(seen));
+        findings.extend(self.of_filter(seen));
         findings.extend(self.of_queues(seen));
         findings.extend(self.of_reach(seen));
         findings.extend(self.of_frames(report));
@@ -174,7 +178,6 @@ impl Entry {
             .zip(&seen.messages)
             .filter_map(|(vector, messages)| (*messages > 0).then_some(vector))
             .collect();
-        // Of the configuration, which does not change, there is no message.
         let has_commands = seen.taken.contains("CTRL_VQ");
         let (frames, commands): (&[usize], usize) = match vectors {
             0 => (&[], 0),
@@ -187,6 +190,10 @@ impl Entry {
         if vectors > 0 && has_commands {
             due.insert(commands);
         }
+        // Of the configuration, when the cable is pulled out: without STATUS, too, in QEMU.
+        if vectors > 0 {
+            due.insert(0);
+        }
         if used != due {
             findings.push(format!("messages of vectors {used:?}, not of {due:?}"));
         }
@@ -195,6 +202,15 @@ impl Entry {
             findings.push(format!("the pin was asserted {asserted} times"));
         }
         findings
+    }
+
+    /// The device is told what to let through, if it can be told.
+    fn of_filter(&self, seen: &Seen) -> Option<String> {
+        let can_be_told = seen.taken.contains("CTRL_RX");
+        let wrong = seen.filter.promiscuous == can_be_told
+            || (seen.filter.groups > 0) != can_be_told
+            || seen.filter.address != ADDRESS;
+        wrong.then(|| format!("{:?}", seen.filter))
     }
 
     /// There is one pair of queues of the right size, and a queue of commands if there can be one.
@@ -257,7 +273,7 @@ mod tests {
     use super::*;
     use crate::capture::Captured;
     use crate::life::Part;
-    use crate::seen::Names;
+    use crate::seen::{Filter, Names};
 
     fn names(all: &[&str]) -> Names {
         all.iter().map(|name| (*name).to_owned()).collect()
@@ -285,7 +301,12 @@ mod tests {
                 offered: names(&["CTRL_VQ", "MAC", "MQ", "VERSION_1"]),
                 taken: names(&["CTRL_VQ", "MAC", "VERSION_1"]),
                 rings: vec![256, 256, 16],
-                messages: vec![0, 100, 100, 7],
+                messages: vec![2, 100, 100, 7],
+                filter: Filter {
+                    promiscuous: true,
+                    groups: 0,
+                    address: ADDRESS.to_owned(),
+                },
                 pin_asserted: 0,
                 doorbells: vec![1, 100, 7],
                 port_accesses: 0,
@@ -308,14 +329,14 @@ mod tests {
         entry.expected.lacks.push("STATUS");
         assert_eq!(entry.findings(&report()), [""; 0]);
 
-        let departures: [fn(&mut Report); 16] = [
+        let departures: [fn(&mut Report); 19] = [
             |it| it.seen.offered.retain(|name| name != "CTRL_VQ"),
             |it| it.seen.offered.extend(names(&["STATUS"])),
             |it| it.seen.taken.retain(|name| name != "MAC"),
             |it| it.seen.taken.extend(names(&["MQ"])),
             |it| it.seen.messages.push(0),
-            |it| it.seen.messages = vec![1, 100, 100, 7],
-            |it| it.seen.messages = vec![0, 100, 0, 7],
+            |it| it.seen.messages = vec![0, 100, 100, 7],
+            |it| it.seen.messages = vec![2, 100, 0, 7],
             |it| it.seen.pin_asserted = 1,
             |it| it.seen.rings = vec![128, 256, 16],
             |it| it.seen.rings = vec![256, 256, 256, 256, 16],
@@ -323,6 +344,9 @@ mod tests {
             |it| it.seen.port_accesses = 1,
             |it| it.seen.reach.port_bars = vec![0],
             |it| it.seen.reach.is_express = false,
+            |it| it.seen.filter.promiscuous = false,
+            |it| it.seen.filter.groups = 1,
+            |it| it.seen.filter.address.clear(),
             |it| it.seen.mtu = 1400,
             |it| it.captured = Some(Captured::default()),
         ];
