@@ -65,16 +65,19 @@ impl Departure {
     pub fn begin(machine: &Machine, to: &MachineOptions) -> Result<Self> {
         let memory = memory_file("guest-ram")?;
         memory.set_len(shared(&memory).whole)?;
-        let mut destination = Process::start(shared(&memory), to)?;
-        destination.qtest.watch_pins()?;
         let (ours, theirs) = UnixStream::pair()?;
-        let monitor = &mut destination.process.monitor;
-        monitor.prepare_migration()?;
-        monitor.give(SOCKET, theirs.as_fd())?;
-        monitor.execute(&qmp::migrate_incoming {
-            uri: Some(ADDRESS.to_owned()),
-            channels: None,
-            exit_on_error: None,
+        let destination = sched::outside(|| {
+            let mut destination = Process::start(shared(&memory), to)?;
+            destination.qtest.watch_pins()?;
+            let monitor = &mut destination.process.monitor;
+            monitor.prepare_migration()?;
+            monitor.give(SOCKET, theirs.as_fd())?;
+            monitor.execute(&qmp::migrate_incoming {
+                uri: Some(ADDRESS.to_owned()),
+                channels: None,
+                exit_on_error: None,
+            })?;
+            anyhow::Ok(destination)
         })?;
         let from = machine.events()?.len();
         let began_ns = sched::now();

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use devices::wire::stack::ByteSource;
 use ndis_host::{sched, verifier};
 
-use super::meter::{Meter, Sights, TICK_NS};
+use super::meter::{Meter, Sights};
 use super::pace::{Pace, Part};
 use super::rig::Rig;
 use super::{Job, Run, open};
@@ -111,12 +111,14 @@ fn set_up<'rig>(job: &Job, args: &MigrateArgs, rig: &'rig mut dyn Rig) -> Result
     if !first {
         world.install_vioprot()?;
     }
-    let ticks = DURATION_NS / TICK_NS * u64::from(rig.hops());
+    let tick_ns = rig.tick_ns();
+    let ticks = DURATION_NS / tick_ns * u64::from(rig.hops());
     let pace = Pace::new(job.size, ticks);
     let sights = Sights {
         ledgers: world.ledgers.clone(),
         virtio: world.adapter().counter(),
         pace: pace.clone(),
+        tick_ns,
     };
     let progress = Progress::new(2 * job.size, args.json);
     let meter = Meter::new(sights, head(job, args, rig.name()), progress);
@@ -210,7 +212,10 @@ impl Walk<'_> {
         let source =
             || -> Result<ByteSource> { Ok(Box::new(self.pace.limit(open(args.payload())?))) };
         let sources = [source()?, source()?];
-        let traffic = Traffic::start(&self.world.tcpip, &self.world.peer, self.size, sources);
+        let (tcpip, peer) = (&self.world.tcpip, &self.world.peer);
+        let bytes = [self.size; 2];
+        let interval_ns = self.world.ping_interval_ns;
+        let traffic = Traffic::start(tcpip, peer, bytes, sources, interval_ns);
         self.meter.start(&self.world, traffic);
         Ok(traffic)
     }
