@@ -59,7 +59,10 @@ impl Monitor {
             minor,
             micro,
         } = version.qemu;
-        self.version = format!("{major}.{minor}.{micro}{}", version.package);
+        self.version = format!("{major}.{minor}.{micro}");
+        if !version.package.is_empty() {
+            self.version.push_str(&format!(" ({})", version.package));
+        }
         Ok(())
     }
 

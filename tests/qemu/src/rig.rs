@@ -12,10 +12,11 @@ use qapi::qmp::Event as QemuEvent;
 use scenarios::migration::Rig;
 use scenarios::report::{Details, Event};
 use scenarios::world::backend::Backend;
-use scenarios::world::{MILLISECOND_NS, SECOND_NS, WithdrawalTimes, World};
+use scenarios::world::{GUEST_MAC, MILLISECOND_NS, SECOND_NS, WithdrawalTimes, World};
 
 use crate::backend::{PRIMARY, Qemu, QemuOptions};
 use crate::bus::Port;
+use crate::capture::{self, Captured};
 use crate::card::{Card, Cost};
 use crate::frames::odd_frame;
 use crate::hotplug::News;
@@ -45,6 +46,8 @@ pub struct QemuRig {
     odd_frames: usize,
     /// QEMUs that the guest has left.
     left: u32,
+    /// What they captured of the cable of each port.
+    captured: [Captured; 2],
 }
 
 impl QemuRig {
@@ -65,6 +68,7 @@ impl QemuRig {
             boot: None,
             odd_frames: 0,
             left: 0,
+            captured: Default::default(),
         }
     }
 
@@ -117,7 +121,27 @@ impl QemuRig {
         self.details.messages_per_1000 = per_thousand(cost.all_messages(), sent + received);
         self.details.commands_per_1000 = per_thousand(commands, sent + received);
         self.wrong.extend(machine.complaints());
-        machine.quit().map(drop)
+        let captures = machine.quit()?;
+        self.dissect(&captures)?;
+        for (number, captured) in self.captured.iter().enumerate() {
+            let wire = machine.wire(Port::at(number));
+            // Both ways together: what the guest sends to all by one path comes back by the other.
+            let seen = captured.from_guest + captured.to_guest;
+            let crossed = wire.from_guest + wire.announcements + wire.to_guest;
+            ensure!(
+                seen == crossed,
+                "port {number}: QEMU captured {seen} frames, of {crossed}"
+            );
+        }
+        Ok(())
+    }
+
+    /// Dissects what a QEMU captured: each frame is one that belongs there, and whole.
+    fn dissect(&mut self, captures: &[Vec<u8>]) -> Result<()> {
+        for (captured, pcap) in self.captured.iter_mut().zip(captures) {
+            captured.add_all(&capture::dissect(pcap, GUEST_MAC)?);
+        }
+        Ok(())
     }
 }
 
@@ -179,7 +203,8 @@ impl Rig for QemuRig {
         self.details
             .stops_ns
             .push(arrival.stopped.as_nanos() as u64);
-        sched::outside(|| arrival.source.quit()).map(drop)
+        let captures = sched::outside(|| arrival.source.quit())?;
+        self.dissect(&captures)
     }
 
     fn end(&mut self) -> (Option<Details>, Vec<String>) {
