@@ -270,6 +270,37 @@ fn a_wrong_level_is_a_breach_in_driver_code() {
 }
 
 #[test]
+fn the_machine_goes_on_while_a_thread_waits_outside_of_it() {
+    static DONE: AtomicU32 = AtomicU32::new(0);
+    run_freely(
+        "the_machine_goes_on_while_a_thread_waits_outside_of_it",
+        || {
+            // One for each CPU, so that they need those of the threads that wait.
+            let others: Vec<_> = (0..sched::cpu_count())
+                .map(|_| {
+                    sched::spawn("other", || {
+                        sched::sleep(1_000_000);
+                        DONE.fetch_add(1, Ordering::Relaxed);
+                    })
+                })
+                .collect();
+            let all = others.len() as u32;
+            let came = sched::outside(|| {
+                let started = std::time::Instant::now();
+                while DONE.load(Ordering::Relaxed) < all && started.elapsed().as_secs() < 10 {
+                    std::thread::yield_now();
+                }
+                assert!(!sched::is_running(), "without the baton");
+                DONE.load(Ordering::Relaxed)
+            });
+            assert!(sched::is_running());
+            assert_eq!(came, all, "they waited for the one outside");
+            others.into_iter().for_each(sched::join);
+        },
+    );
+}
+
+#[test]
 fn a_stopped_machine_runs_no_driver_and_goes_on_with_another_file() {
     const THREADS: usize = 2;
     /// How far each thread has counted, in guest memory.
