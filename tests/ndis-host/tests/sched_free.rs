@@ -275,16 +275,19 @@ fn the_machine_goes_on_while_a_thread_waits_outside_of_it() {
     run_freely(
         "the_machine_goes_on_while_a_thread_waits_outside_of_it",
         || {
-            // One for each CPU, so that they need those of the threads that wait.
-            let others: Vec<_> = (0..sched::cpu_count())
-                .map(|_| {
-                    sched::spawn("other", || {
-                        sched::sleep(1_000_000);
-                        DONE.fetch_add(1, Ordering::Relaxed);
-                    })
-                })
-                .collect();
-            let all = others.len() as u32;
+            // One for each CPU, that of this thread as well: they meet only if they run at once.
+            static ALL: AtomicU32 = AtomicU32::new(0);
+            let all = sched::cpu_count() as u32;
+            ALL.store(all, Ordering::Relaxed);
+            let meet = || {
+                sched::in_driver(|| {
+                    DONE.fetch_add(1, Ordering::Relaxed);
+                    while DONE.load(Ordering::Relaxed) < ALL.load(Ordering::Relaxed) {
+                        std::thread::yield_now();
+                    }
+                });
+            };
+            let others: Vec<_> = (0..all).map(|_| sched::spawn("other", meet)).collect();
             let came = sched::outside(|| {
                 let started = std::time::Instant::now();
                 while DONE.load(Ordering::Relaxed) < all && started.elapsed().as_secs() < 10 {
