@@ -155,6 +155,7 @@ fn qemu(args: &LifeArgs) -> std::sync::Arc<Qemu> {
         ring: args.ring,
         messages: args.messages,
         properties: args.properties.clone(),
+        destination: Vec::new(),
         hotplug: Style::Acpi,
         primary: false,
     })

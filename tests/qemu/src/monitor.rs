@@ -166,6 +166,8 @@ impl Monitor {
         let capabilities = vec![
             on(MigrationCapability::events),
             on(MigrationCapability::pause_before_switchover),
+            // Without it the source does not learn whether the destination could make use of what it got.
+            on(MigrationCapability::return_path),
         ];
         self.execute(&qmp::migrate_set_capabilities { capabilities })
             .map(drop)

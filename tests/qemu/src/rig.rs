@@ -20,7 +20,7 @@ use crate::capture::{self, Captured};
 use crate::card::{Card, Cost};
 use crate::frames::odd_frame;
 use crate::hotplug::News;
-use crate::migration::Departure;
+use crate::migration::{Departure, End};
 use crate::monitor::Told;
 
 /// Time from one ping to the next: real time, so there can't be too many.
@@ -196,14 +196,18 @@ impl Rig for QemuRig {
 
     fn cross(&mut self, _world: &World) -> Result<()> {
         let departure = self.departure.take().context("no migration is under way")?;
-        let mut arrival = departure.cross()?;
-        let told = arrival.source.monitor.events()?.to_vec();
-        self.note_events(&told);
-        self.left += 1;
+        let arrival = departure.cross()?;
         self.details
             .stops_ns
             .push(arrival.stopped.as_nanos() as u64);
-        let captures = sched::outside(|| arrival.source.quit())?;
+        let End::Moved(mut source) = arrival.end else {
+            self.details.refused += 1;
+            return Ok(());
+        };
+        let told = source.monitor.events()?.to_vec();
+        self.note_events(&told);
+        self.left += 1;
+        let captures = sched::outside(|| source.quit())?;
         self.dissect(&captures)
     }
 

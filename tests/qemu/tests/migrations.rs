@@ -40,7 +40,25 @@ fn migrate(ring: &str, hotplug: &str) {
         median("eject_ms"),
         median("stop_ms"),
     );
+    assert_eq!(report["refused"], 0);
     expect_events(&report["events"]);
+}
+
+/// A destination that lacks what the driver has taken: QEMU ends there, and the guest goes on where it was,
+/// with its VF plugged again.
+#[test]
+fn a_destination_that_offers_less() {
+    for (ring, lack) in [("split", "mrg_rxbuf=off"), ("packed", "packed=off")] {
+        let mut arguments = vec!["--ring", ring, "--hops", "2", "--json"];
+        arguments.extend(["--destination-property", lack]);
+        let said = run(env!("CARGO_BIN_EXE_qemu_migrate"), &arguments);
+        let report: Value = serde_json::from_str(&said).expect("the program prints its report");
+        assert_eq!(report["verdict"], "pass");
+        assert_eq!(report["refused"], 2, "{lack}");
+        let failed = report["events"].as_array().expect("a list of events");
+        let failed = failed.iter().filter(|it| it["event"] == "MIGRATION failed");
+        assert_eq!(failed.count(), 2, "{lack}");
+    }
 }
 
 /// Each QEMU that the guest leaves asks for the primary and waits for it before it sends anything; each

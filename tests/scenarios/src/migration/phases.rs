@@ -22,8 +22,9 @@ const DURATION_NS: u64 = 600 * MILLISECOND_NS;
 /// withdrawn, and before the guest leaves its host.
 const WITHDRAW_PERCENT: u64 = 30;
 const RETURN_PERCENT: u64 = 60;
-/// What is kept back for virtio while the guest gives the VF back, and for the time when the VF carries
-/// again.
+/// What may have been sent at the end of each phase: something is kept back for the next ones, however
+/// long one takes.
+const MOST_WITH_VF_PERCENT: u64 = 35;
 const MOST_WITHDRAWN_PERCENT: u64 = 50;
 const MOST_WITHOUT_VF_PERCENT: u64 = 80;
 /// Time for a phase, and for each byte on top.
@@ -176,10 +177,11 @@ impl Walk<'_> {
             _ => format!("{phase}-{hop}"),
         };
         let until = |percent| Part::until(hop - 1, percent, hops);
-        self.pace.stop_at(until(MOST_WITHDRAWN_PERCENT));
+        self.pace.stop_at(until(MOST_WITH_VF_PERCENT));
         self.reach(until(WITHDRAW_PERCENT)).context("with the VF")?;
 
         self.meter.begin(&name("vf-withdrawn"));
+        self.pace.stop_at(until(MOST_WITHDRAWN_PERCENT));
         let times = self.rig.withdraw(&mut self.world)?;
         let ejected_ns = times.ejected_ns - times.requested_ns;
         self.meter.say(&format!(

@@ -23,6 +23,8 @@ pub struct Details {
     pub ejects_ns: Vec<u64>,
     /// How long the guest's processors stood still, for each migration, ns.
     pub stops_ns: Vec<u64>,
+    /// Migrations that the destination could not take, so that the guest stayed.
+    pub refused: u64,
     /// Frames that QEMU left in the socket of the machine that the guest went from. The wire has
     /// delivered them on the other host.
     pub redelivered_frames: u64,
@@ -71,11 +73,12 @@ impl Details {
         };
         vec![
             format!(
-                "QEMU {}, {} hot-plug, {} rings, {} migrations",
+                "QEMU {}, {} hot-plug, {} rings, migrations: {}, refused: {}",
                 self.qemu_version,
                 self.hotplug,
                 self.ring,
-                self.ejects_ns.len()
+                self.ejects_ns.len(),
+                self.refused
             ),
             format!(
                 "VF given back after {}, processors stopped for {}",
