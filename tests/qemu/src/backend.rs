@@ -59,6 +59,8 @@ pub struct QemuOptions {
     pub messages: Option<usize>,
     /// More properties of the adapter's device, as on QEMU's command line.
     pub properties: Vec<String>,
+    /// More properties of the adapter's device on the hosts that the guest migrates to.
+    pub destination: Vec<String>,
     /// How cards come and go.
     pub hotplug: Style,
     /// There is a primary, which QEMU hides until the driver has taken STANDBY.
@@ -80,7 +82,11 @@ impl QemuOptions {
         } else {
             Failover::None
         };
-        let mut cards = vec![Some(card(STANDBY, failover, self.properties.clone()))];
+        let mut properties = self.properties.clone();
+        if incoming {
+            properties.extend(self.destination.iter().cloned());
+        }
+        let mut cards = vec![Some(card(STANDBY, failover, properties))];
         if self.primary {
             let failover = Failover::PrimaryOf(STANDBY.to_owned());
             cards.push(Some(card(PRIMARY, failover, Vec::new())));

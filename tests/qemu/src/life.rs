@@ -167,6 +167,7 @@ fn qemu(args: &LifeArgs) -> Result<Arc<Qemu>> {
         ring: args.ring,
         messages: args.messages,
         properties: args.properties.clone(),
+        destination: Vec::new(),
         hotplug: Style::Acpi,
         primary: false,
     };

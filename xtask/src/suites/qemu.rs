@@ -39,7 +39,11 @@ pub(super) fn run(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
 
 /// Makes sure that there is a QEMU; installs it if that is possible. Returns what it says of its
 /// version.
-fn require_qemu() -> Result<String> {
+///
+/// # Errors
+///
+/// It is missing and can't be installed.
+pub(crate) fn require_qemu() -> Result<String> {
     if let Ok(version) = version() {
         return Ok(version);
     }
