@@ -12,7 +12,7 @@ pub enum Interface {
 }
 
 /// What the driver makes use of, by either interface.
-const DRIVEN: [&str; 15] = [
+const DRIVEN: [&str; 16] = [
     "CTRL_MAC_ADDR",
     "CTRL_RX",
     "CTRL_RX_EXTRA",
@@ -23,17 +23,24 @@ const DRIVEN: [&str; 15] = [
     "IOMMU_PLATFORM",
     "MAC",
     "MRG_RXBUF",
+    "IN_ORDER",
     "MTU",
+    "NOTIFICATION_DATA",
+    "ORDER_PLATFORM",
     "STANDBY",
     "STATUS",
-    "IN_ORDER",
-    "ORDER_PLATFORM",
 ];
 /// By one only.
 const MODERN: [&str; 2] = ["RING_PACKED", "VERSION_1"];
 const LEGACY: [&str; 1] = ["ANY_LAYOUT"];
 /// Bits that the legacy interface has no room for.
-const BEYOND_32_BITS: [&str; 4] = ["IN_ORDER", "IOMMU_PLATFORM", "ORDER_PLATFORM", "STANDBY"];
+const BEYOND_32_BITS: [&str; 5] = [
+    "IN_ORDER",
+    "IOMMU_PLATFORM",
+    "NOTIFICATION_DATA",
+    "ORDER_PLATFORM",
+    "STANDBY",
+];
 
 /// What some need to be of use (virtio 1.2, 5.1.3.1, and for the announcement 5.1.4).
 const NEEDS: [(&str, &str); 6] = [
