@@ -98,23 +98,11 @@ fn the_interrupt_pin() {
     live_in_both_rings("0", &["--seed", "4"]);
 }
 
-/// A device that offers less, or something else, than QEMU does by itself.
+/// QEMU serves doorbells itself, instead of by a thread that is woken.
 #[test]
-fn other_offers() {
-    let offers = [
-        "indirect_desc=off",
-        "event_idx=off",
-        "mrg_rxbuf=off",
-        "ctrl_vq=off",
-        "status=off",
-        "host_mtu=1500",
-        "rx_queue_size=1024",
-        "ioeventfd=off",
-    ];
-    for offer in offers {
-        for ring in ["split", "packed"] {
-            run(&["--ring", ring, "--property", offer]);
-        }
+fn doorbells_without_ioeventfd() {
+    for ring in ["split", "packed"] {
+        run(&["--ring", ring, "--property", "ioeventfd=off"]);
     }
 }
 
