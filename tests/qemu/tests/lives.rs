@@ -98,9 +98,9 @@ fn the_interrupt_pin() {
     live_in_both_rings("0", &["--seed", "4"]);
 }
 
-/// A doorbell that QEMU answers before it goes on, and not when it gets round to it.
+/// QEMU serves doorbells itself, instead of by a thread that is woken.
 #[test]
-fn doorbells_that_are_served_at_once() {
+fn doorbells_without_ioeventfd() {
     for ring in ["split", "packed"] {
         run(&["--ring", ring, "--property", "ioeventfd=off"]);
     }
