@@ -28,6 +28,7 @@
 //! | [`capture`] | QEMU's own capture of the wire, dissected |
 //! | [`life`] | the life that the suite runs, and what it cost |
 //! | [`rig`] | the migration that `cargo xtask migrate --backend qemu` runs |
+//! | [`scenarios`] | failover scenarios, QEMU's own among them |
 //!
 //! QEMU lives in real time, so the host runs freely.
 
@@ -46,5 +47,6 @@ pub mod monitor;
 pub mod process;
 pub mod qtest;
 pub mod rig;
+pub mod scenarios;
 pub mod virtio;
 pub mod wire;

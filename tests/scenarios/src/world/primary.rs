@@ -191,6 +191,16 @@ impl World {
         if self.primary.is_some() {
             bail!("a VF is plugged already");
         }
+        self.primary = Some(self.new_other_vf(unplugged)?);
+        Ok(())
+    }
+
+    /// Plugs one more VF that a backend made, and leaves it to the caller.
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub fn new_other_vf(&mut self, unplugged: Unplugged) -> Result<Primary> {
         let driver = match self.vf_driver {
             Some(driver) => driver,
             None => pnp::load_driver(self.image.bytes(), machine::VF_SERVICE)?,
@@ -210,11 +220,10 @@ impl World {
                 .add_port("vf", self.vf_port, outside.wire_sink()),
         );
         self.start_vf(&name, device)?;
-        self.primary = Some(Primary {
+        Ok(Primary {
             device,
             side: Side::Other(outside),
-        });
-        Ok(())
+        })
     }
 
     fn next_vf(&mut self) -> String {
@@ -282,6 +291,20 @@ impl World {
             requested_ns,
             ejected_ns: sched::now(),
         }
+    }
+
+    /// Pulls a VF that a backend made out without notice.
+    ///
+    /// # Errors
+    ///
+    /// There is no VF.
+    pub fn pull_other_vf(&mut self) -> Result<()> {
+        let Some(primary) = self.primary.take() else {
+            bail!("there is no VF")
+        };
+        primary.leave_slot();
+        pnp::surprise_remove_device(primary.device);
+        Ok(())
     }
 
     /// Pulls the VF out without notice. What its hardware had is lost: how many frames.
