@@ -33,6 +33,16 @@ pub struct FlowReport {
     pub of_peer: PingReport,
 }
 
+impl FlowReport {
+    /// The longest time that a frame took to the other end and its answer back, ns.
+    #[must_use]
+    pub fn longest_ns(&self) -> u64 {
+        let both = [self.of_guest, self.of_peer];
+        let longest = both.map(|one| one.longest_round_trip_ns);
+        longest.into_iter().max().unwrap_or_default()
+    }
+}
+
 /// Bytes that depend on their place, given at a pace until the valve is open.
 struct Trickle {
     from_ns: u64,

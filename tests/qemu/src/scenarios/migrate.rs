@@ -26,8 +26,16 @@ const WATCH_NS: u64 = 600 * MILLISECOND_NS;
 
 /// What a migration told: at the source since it began, and at the destination.
 pub(super) struct Halves {
-    source: Vec<String>,
-    destination: Vec<String>,
+    pub(super) source: Vec<String>,
+    pub(super) destination: Vec<String>,
+}
+
+impl Halves {
+    /// Without the first so many of the source.
+    pub(super) fn since(mut self, from: usize) -> Self {
+        self.source = self.source.get(from..).unwrap_or_default().to_vec();
+        self
+    }
 }
 
 /// The primary is asked for, and until the guest has ejected it the migration waits.
@@ -237,10 +245,7 @@ impl Stage {
         self.expect_carrier(Path::Virtio)?;
         self.expect_acknowledged()?;
         ensure!(links == self.link_changes(), "the link was told of");
-        Ok(Halves {
-            source: halves.source.get(from..).unwrap_or_default().to_vec(),
-            ..halves
-        })
+        Ok(halves.since(from))
     }
 
     /// Announcements by virtio: with an address, and without one. There is none after a sleep, since no
@@ -261,10 +266,7 @@ impl Stage {
         self.expect_carrier(Path::Virtio)?;
         self.expect_acknowledged()?;
         ensure!(links == self.link_changes(), "the link was told of");
-        Ok(Halves {
-            source: halves.source.get(from..).unwrap_or_default().to_vec(),
-            ..halves
-        })
+        Ok(halves.since(from))
     }
 
     /// Crosses to the destination.

@@ -23,6 +23,7 @@ pub mod flow;
 mod hotplug;
 mod links;
 mod migrate;
+mod multi;
 mod params;
 mod peek;
 mod power;
@@ -48,6 +49,9 @@ use verdict::Outcome;
 const PING_NS: u64 = MILLISECOND_NS;
 /// Time for what has to come: a card, a link, a state.
 const LIMIT_NS: u64 = 10 * SECOND_NS;
+
+/// How the program ends when the machine was too slow for it to say anything.
+pub const NO_VERDICT: u8 = 2;
 
 /// Run one failover scenario on QEMU.
 #[derive(Clone, Debug, Parser)]
@@ -123,6 +127,8 @@ pub const SCENARIOS: &[Scenario] = &[
     quick("migrate/abort/wait-unplug", abort::wait_unplug),
     quick("migrate/abort/active", abort::active),
     slow("migrate/abort/timeout", abort::timeout),
+    quick("migrate/multi/out", multi::out),
+    quick("migrate/multi/in", multi::arrive),
     quick("trap/disabled_guest", traps::disabled_guest),
     quick("trap/stale_feature_word", traps::stale_feature_word),
     quick("trap/reset_shows_primary", traps::reset_shows_primary),

@@ -33,7 +33,7 @@ pub(super) fn sleep_on_virtio(stage: &mut Stage) -> Outcome {
     stage.start_flow();
     stage.expect_carrier(Path::Virtio)?;
     stage.sleep_and_wake()?;
-    stage.await_carrier(Path::Virtio)?;
+    stage.expect_carrier(Path::Virtio)?;
     stage.add_primary()?;
     stage.expect_vf()?;
     SLEPT
@@ -44,7 +44,7 @@ pub(super) fn sleep_on_vf(stage: &mut Stage) -> Outcome {
     stage.start_on_vf()?;
     stage.sleep_and_wake()?;
     stage.world.wait_for_vf()?;
-    stage.await_carrier(Path::Vf)?;
+    stage.expect_carrier(Path::Vf)?;
     SLEPT
 }
 
@@ -53,7 +53,7 @@ pub(super) fn sleep_then_migrate(stage: &mut Stage) -> Outcome {
     stage.start_on_vf()?;
     stage.sleep_and_wake()?;
     stage.world.wait_for_vf()?;
-    stage.await_carrier(Path::Vf)?;
+    stage.expect_carrier(Path::Vf)?;
     stage.migrate_pair()?;
     stage.plug_primary()?;
     stage.expect_vf()?;

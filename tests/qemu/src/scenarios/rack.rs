@@ -176,6 +176,35 @@ impl Backend for Rack {
     }
 }
 
+/// Another slot of a rack, whose card is a standby, too.
+pub struct Slot {
+    /// The rack.
+    pub rack: Arc<Rack>,
+    /// The slot.
+    pub port: Port,
+    /// The card's name.
+    pub id: &'static str,
+}
+
+impl Backend for Slot {
+    fn low_memory(&self) -> usize {
+        self.rack.low_memory()
+    }
+
+    fn memory(&self) -> usize {
+        self.rack.memory()
+    }
+
+    fn messages(&self) -> Option<usize> {
+        self.rack.messages()
+    }
+
+    fn make(&self, _order: DeviceOrder) -> Result<Unplugged> {
+        let card = Card::find(&self.rack.machine()?, self.port, self.id)?;
+        Ok(card.unplugged())
+    }
+}
+
 /// The command that plugs a card. Without an identifier there is none in it.
 fn device_add(bus: &str, port: Port, card: &CardOptions) -> qmp::device_add {
     let text = |value: &str| Value::String(value.to_owned());

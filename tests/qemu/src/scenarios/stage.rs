@@ -31,6 +31,9 @@ const WATCH_NS: u64 = 40 * MILLISECOND_NS;
 /// Frames in that time, at least: a ping and its answer each millisecond, both ways.
 const FEWEST: u64 = 20;
 
+/// Time for that, on a machine with other work: a frame may take half a second from end to end.
+const CARRIER_LIMIT_NS: u64 = 5 * SECOND_NS;
+
 /// Who carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Path {
@@ -197,7 +200,16 @@ impl Stage {
     ///
     /// It is not.
     pub fn await_request(&self) -> Result<()> {
-        let port = Port::at(PRIMARY_PORT);
+        self.await_request_at(PRIMARY_PORT)
+    }
+
+    /// The guest is asked for a card.
+    ///
+    /// # Errors
+    ///
+    /// It is not.
+    pub fn await_request_at(&self, port: usize) -> Result<()> {
+        let port = Port::at(port);
         self.machine()?.wait_for_news(port, News::HasToGo, LIMIT_NS)
     }
 
@@ -307,28 +319,7 @@ impl Stage {
     ///
     /// It goes the other, or stands still.
     pub fn expect_carrier(&self, path: Path) -> Result<()> {
-        let count = || {
-            let vf = self.world.primary().map_or(0, |vf| vf.frames());
-            [self.world.adapter().frames(), vf]
-        };
-        let before = count();
-        sched::sleep(WATCH_NS);
-        let after = count();
-        let [virtio, vf] = [0, 1].map(|which| {
-            let [before, after] = [before, after].map(|it: [u64; 2]| it.get(which).copied());
-            after
-                .unwrap_or_default()
-                .saturating_sub(before.unwrap_or_default())
-        });
-        let (one, other) = match path {
-            Path::Virtio => (virtio, vf),
-            Path::Vf => (vf, virtio),
-        };
-        ensure!(
-            one >= FEWEST && other * 10 <= one,
-            "not {path:?}, but virtio carries {virtio} frames, the VF {vf}"
-        );
-        Ok(())
+        expect_carrier(&self.world, path)
     }
 
     /// The VF takes over, and nobody above hears of it.
@@ -341,8 +332,6 @@ impl Stage {
         self.world.wait_for_vf()?;
         self.world.wait_for_link(SECOND_NS)?;
         if self.flow.is_some() {
-            // The frames of before are through.
-            sched::sleep(5 * MILLISECOND_NS);
             self.expect_carrier(Path::Vf)?;
         }
         let after = self.link_changes();
@@ -370,6 +359,45 @@ impl Stage {
         let report = self.world.adapter().report();
         report.map_or(0, |report| report.link_history.len())
     }
+}
+
+/// The traffic of a world goes one way, as soon as what was on the other is through.
+///
+/// # Errors
+///
+/// It goes the other, or stands still.
+pub fn expect_carrier(world: &World, path: Path) -> Result<()> {
+    let until = sched::now() + CARRIER_LIMIT_NS;
+    loop {
+        let carried = carried_now(world);
+        let [virtio, vf] = carried;
+        let (one, other) = match path {
+            Path::Virtio => (virtio, vf),
+            Path::Vf => (vf, virtio),
+        };
+        if one >= FEWEST && other * 10 <= one {
+            return Ok(());
+        }
+        ensure!(
+            sched::now() < until,
+            "not {path:?}, but virtio carries {virtio} frames, the VF {vf}"
+        );
+    }
+}
+
+/// Frames that virtio carries in a while from now, and the VF.
+fn carried_now(world: &World) -> [u64; 2] {
+    let count = || {
+        let vf = world.primary().map_or(0, |vf| vf.frames());
+        [world.adapter().frames(), vf]
+    };
+    let [virtio_before, vf_before] = count();
+    sched::sleep(WATCH_NS);
+    let [virtio, vf] = count();
+    [
+        virtio.saturating_sub(virtio_before),
+        vf.saturating_sub(vf_before),
+    ]
 }
 
 fn words(visible: bool) -> &'static str {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use devices::vf_port::{VfConfig, VfHardware};
 use devices::wire::MacAddress;
 use ndis_host::ndis::adapter_report;
-use ndis_host::pnp::{self, DeviceId};
+use ndis_host::pnp::{self, DeviceId, DriverId};
 use ndis_host::sched;
 use ndis_sys::NDIS_PACKET_TYPE_DIRECTED;
 use neighbours::vf::{VfControl, VfOptions};
@@ -201,11 +201,7 @@ impl World {
     ///
     /// It does not start.
     pub fn new_other_vf(&mut self, unplugged: Unplugged) -> Result<Primary> {
-        let driver = match self.vf_driver {
-            Some(driver) => driver,
-            None => pnp::load_driver(self.image.bytes(), machine::VF_SERVICE)?,
-        };
-        self.vf_driver = Some(driver);
+        let driver = self.load_vf_driver()?;
         let name = self.next_vf();
         let mut made = None;
         let inf = machine::adapter_inf()?;
@@ -224,6 +220,16 @@ impl World {
             device,
             side: Side::Other(outside),
         })
+    }
+
+    /// The driver of VFs that a backend made, loaded by the first who needs it.
+    pub(super) fn load_vf_driver(&mut self) -> Result<DriverId> {
+        let driver = match self.vf_driver {
+            Some(driver) => driver,
+            None => pnp::load_driver(self.image.bytes(), machine::VF_SERVICE)?,
+        };
+        self.vf_driver = Some(driver);
+        Ok(driver)
     }
 
     fn next_vf(&mut self) -> String {
