@@ -115,6 +115,7 @@ plays! {
     more_sleep_on_virtio: "more/sleep_on_virtio", native, packed;
     more_sleep_on_vf: "more/sleep_on_vf", acpi, split;
     more_sleep_then_migrate: "more/sleep_then_migrate", native, packed;
+    more_sleep_in_wait_unplug: "more/sleep_in_wait_unplug", acpi, packed;
     more_reset_on_virtio: "more/reset_on_virtio", acpi, split;
     trap_stale_bars_native: "trap/stale_bars", native, packed;
 }

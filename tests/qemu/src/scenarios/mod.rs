@@ -153,6 +153,7 @@ pub const SCENARIOS: &[Scenario] = &[
     quick("more/sleep_on_virtio", power::sleep_on_virtio),
     quick("more/sleep_on_vf", power::sleep_on_vf),
     quick("more/sleep_then_migrate", power::sleep_then_migrate),
+    quick("more/sleep_in_wait_unplug", power::sleep_in_wait_unplug),
     quick("more/reset_on_virtio", power::reset_on_virtio),
 ];
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use ndis_host::{pnp, sched};
-use qapi::qmp::{self, Event};
+use qapi::qmp::{self, Event, MigrationStatus};
 use scenarios::world::MILLISECOND_NS;
 
 use super::LIMIT_NS;
@@ -55,6 +55,25 @@ pub(super) fn sleep_then_migrate(stage: &mut Stage) -> Outcome {
     stage.world.wait_for_vf()?;
     stage.expect_carrier(Path::Vf)?;
     stage.migrate_pair()?;
+    stage.plug_primary()?;
+    stage.expect_vf()?;
+    SLEPT
+}
+
+/// The guest sleeps while QEMU waits for the VF. For its device that is the end of STANDBY, so QEMU waits no
+/// longer; the guest lets the VF go when it is awake, and still in time.
+pub(super) fn sleep_in_wait_unplug(stage: &mut Stage) -> Outcome {
+    stage.start_on_vf()?;
+    let departure = stage.depart()?;
+    stage.await_request()?;
+    stage.becomes(MigrationStatus::wait_unplug, LIMIT_NS)?;
+    stage.sleep_and_wake()?;
+    departure.wait_until_active(LIMIT_NS)?;
+    stage.world.wait_for_vf()?;
+    stage.expect_carrier(Path::Vf)?;
+    stage.world.withdraw_vf()?;
+    stage.expect_carrier(Path::Virtio)?;
+    stage.cross(departure)?;
     stage.plug_primary()?;
     stage.expect_vf()?;
     SLEPT
