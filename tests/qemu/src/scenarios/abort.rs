@@ -21,6 +21,7 @@ const SAID: [&str; 2] = [
 /// A cancelled migration costs nothing.
 pub(super) const CANCELLED: Outcome = Ok(Allowed {
     lost: 0,
+    twice: 0,
     link_downs: 0,
     failed: 0,
     log: &[],

@@ -271,7 +271,9 @@ impl Stage {
 
     /// Crosses to the destination.
     pub(super) fn cross(&self, departure: Departure) -> Result<Halves> {
+        self.world.ledgers.begin_phase("as it crosses");
         let mut arrival = departure.cross()?;
+        self.world.ledgers.begin_phase("after the arrival");
         let source = events::names(arrival.source.monitor.events()?);
         arrival.source.quit()?;
         self.becomes(MigrationStatus::completed, LIMIT_NS)?;

@@ -20,6 +20,7 @@ const MOST_LOST: u64 = 2_000;
 /// What a sleep costs. NDIS halts the adapter for it, so its link goes down, too.
 const SLEPT: Outcome = Ok(Allowed {
     lost: MOST_LOST,
+    twice: 0,
     link_downs: 1,
     failed: MOST_LOST,
     log: &[],

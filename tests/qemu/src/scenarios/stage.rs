@@ -190,6 +190,7 @@ impl Stage {
     ///
     /// It does not start.
     pub fn start_primary(&mut self) -> Result<()> {
+        self.world.ledgers.begin_phase("with a VF again");
         let card = Card::find(&self.machine()?, Port::at(PRIMARY_PORT), PRIMARY)?;
         self.world.plug_other_vf(card.unplugged())
     }
@@ -219,6 +220,7 @@ impl Stage {
     ///
     /// QEMU refuses.
     pub fn depart(&self) -> Result<Departure> {
+        self.world.ledgers.begin_phase("as the guest departs");
         Departure::begin(&self.machine()?, &self.rack.destination())
     }
 
