@@ -10,11 +10,12 @@ use super::flow::FlowReport;
 use super::stage::Stage;
 use crate::bus::Port;
 
-/// The driver counts what the other path brings for 200 ms after a switch. Where a frame may take as long,
-/// because the machine has too much else to do, nothing is said by one that is lost.
-const SLOW_NS: u64 = 100_000_000;
+/// The driver counts what the other path brings for 200 ms after a switch, and lets go of a VF that has been
+/// quiet for 3 ms. Where threads and QEMU may have to wait for a processor for as long as that, nothing is said
+/// by frames that are lost. What is lost always is lost in the next run, too.
+const SLOW_NS: u64 = 50_000_000;
 
-/// The machine was too slow for a verdict: a ping took so long, ns.
+/// The machine was too slow for a verdict: a ping took so long, or no frame came for so long, ns.
 #[derive(Clone, Copy, Debug)]
 pub struct TooSlow(pub u64);
 
@@ -22,7 +23,7 @@ impl fmt::Display for TooSlow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "no verdict: frames were lost, but one took {} ms",
+            "no verdict: frames were lost, but nothing moved for {} ms",
             self.0 / 1_000_000
         )
     }
@@ -161,8 +162,10 @@ pub fn expect_account(
             .map(|phase| format!("{} {}", phase.lost, phase.name))
             .collect();
         let losses = losses.join(", ");
-        if lost > most && report.longest_ns() > SLOW_NS {
-            return Err(Error::new(TooSlow(report.longest_ns())).context(losses));
+        let pauses = ledger.phases.iter().map(|phase| phase.longest_gap_ns);
+        let slowest_ns = pauses.fold(report.longest_ns(), u64::max);
+        if lost > most && slowest_ns > SLOW_NS {
+            return Err(Error::new(TooSlow(slowest_ns)).context(losses));
         }
         ensure!(
             lost <= most && totals.duplicated <= allowed.twice && totals.foreign == 0,
