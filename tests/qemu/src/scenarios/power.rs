@@ -11,8 +11,9 @@ use super::verdict::{Allowed, NOTHING, Outcome};
 use crate::bus::{self, Port};
 use crate::card::CardSide;
 
-/// How long the guest sleeps.
+/// How long the guest sleeps, and how long for QEMU, which looks every 250 ms, to see it.
 const SLEEP_NS: u64 = 50 * MILLISECOND_NS;
+const LONG_SLEEP_NS: u64 = 600 * MILLISECOND_NS;
 /// What the peer sends meanwhile, and while the guest wakes up; and what the cards had when they lost their
 /// power.
 const MOST_LOST: u64 = 2_000;
@@ -33,7 +34,7 @@ pub(super) fn sleep_on_virtio(stage: &mut Stage) -> Outcome {
     stage.start_driver()?;
     stage.start_flow();
     stage.expect_carrier(Path::Virtio)?;
-    stage.sleep_and_wake()?;
+    stage.sleep_and_wake(SLEEP_NS)?;
     stage.expect_carrier(Path::Virtio)?;
     stage.add_primary()?;
     stage.expect_vf()?;
@@ -43,7 +44,7 @@ pub(super) fn sleep_on_virtio(stage: &mut Stage) -> Outcome {
 /// The guest sleeps while the VF carries.
 pub(super) fn sleep_on_vf(stage: &mut Stage) -> Outcome {
     stage.start_on_vf()?;
-    stage.sleep_and_wake()?;
+    stage.sleep_and_wake(SLEEP_NS)?;
     stage.world.wait_for_vf()?;
     stage.expect_carrier(Path::Vf)?;
     SLEPT
@@ -52,7 +53,7 @@ pub(super) fn sleep_on_vf(stage: &mut Stage) -> Outcome {
 /// As above; then it migrates.
 pub(super) fn sleep_then_migrate(stage: &mut Stage) -> Outcome {
     stage.start_on_vf()?;
-    stage.sleep_and_wake()?;
+    stage.sleep_and_wake(SLEEP_NS)?;
     stage.world.wait_for_vf()?;
     stage.expect_carrier(Path::Vf)?;
     stage.migrate_pair()?;
@@ -68,7 +69,7 @@ pub(super) fn sleep_in_wait_unplug(stage: &mut Stage) -> Outcome {
     let departure = stage.depart()?;
     stage.await_request()?;
     stage.becomes(MigrationStatus::wait_unplug, LIMIT_NS)?;
-    stage.sleep_and_wake()?;
+    stage.sleep_and_wake(LONG_SLEEP_NS)?;
     departure.wait_until_active(LIMIT_NS)?;
     stage.world.wait_for_vf()?;
     stage.expect_carrier(Path::Vf)?;
@@ -95,9 +96,9 @@ pub(super) fn reset_on_virtio(stage: &mut Stage) -> Outcome {
 }
 
 impl Stage {
-    fn sleep_and_wake(&self) -> Result<()> {
+    fn sleep_and_wake(&self, for_ns: u64) -> Result<()> {
         pnp::sleep_system();
-        sched::sleep(SLEEP_NS);
+        sched::sleep(for_ns);
         pnp::resume_system();
         pnp::settle();
         ensure!(
