@@ -206,7 +206,8 @@ impl Transmit {
     }
 
     /// Completes with `status` what waits, and what the device had: `quiesced` proves that it has
-    /// let go of it. New sends complete likewise.
+    /// let go of it. New sends complete likewise. What it says it has sent has been sent: whoever is told
+    /// otherwise may send it again.
     pub(crate) fn kill(
         &self,
         adapter: &Adapter,
@@ -225,6 +226,11 @@ impl Transmit {
             state.dead.get_or_insert(status);
             state.submit(adapter, &mut outcome, at);
             let State { queue, slots, .. } = &mut *state;
+            // The device can't make this last: each is one of those that it had.
+            while let Ok(Some((sent, _))) = queue.pop_used() {
+                finish(adapter, sent.frame, &mut outcome.finished, at);
+                slots.push(sent.slot);
+            }
             for back in queue.take_all(quiesced) {
                 fail(back.frame, status);
                 finish(adapter, back.frame, &mut outcome.finished, at);

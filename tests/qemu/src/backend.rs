@@ -21,7 +21,7 @@ use crate::tap::Tap;
 /// at 4 GiB, as in the host.
 pub const LOW_MEMORY: usize = 16 << 20;
 /// Guest memory: a migration takes as long as there is of it.
-const MEMORY: usize = 32 << 20;
+pub const MEMORY: usize = 32 << 20;
 
 /// Names of the cards in QEMU.
 pub const STANDBY: &str = "standby0";

@@ -327,6 +327,7 @@ impl Outside for Card {
             switch = place.switch.take();
             place.card = None;
             place.host = None;
+            place.wire.cut()?;
             slots.eject(qtest, self.port)
         });
         // What is on its way to the card goes with the port. Not with the core locked: a frame may

@@ -33,6 +33,7 @@
 //! | [`load`] | what happens in a life |
 //! | [`matrix`] | the devices that there are, each with what is expected of it |
 //! | [`rig`] | the migration that `cargo xtask migrate --backend qemu` runs |
+//! | [`scenarios`] | failover scenarios, QEMU's own among them |
 //!
 //! QEMU lives in real time, so the host runs freely.
 
@@ -54,6 +55,7 @@ pub mod monitor;
 pub mod process;
 pub mod qtest;
 pub mod rig;
+pub mod scenarios;
 pub mod seen;
 pub mod tap;
 pub mod virtio;

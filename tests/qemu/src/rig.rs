@@ -223,7 +223,7 @@ impl Rig for QemuRig {
 }
 
 /// The name of an event, and what it is about.
-fn name(event: &QemuEvent) -> String {
+pub(crate) fn name(event: &QemuEvent) -> String {
     match event {
         QemuEvent::FAILOVER_NEGOTIATED { data, .. } => {
             format!("FAILOVER_NEGOTIATED {}", data.device_id)

@@ -30,6 +30,8 @@ pub struct WireCounters {
     pub dropped: u64,
     /// For the guest, which a QEMU that the guest has left had not taken.
     pub redelivered: u64,
+    /// For the guest, which QEMU had not taken when the card went.
+    pub cut: u64,
     /// Reverse ARP requests that QEMU sent in the guest's name; the driver sends none once a protocol has
     /// told it an address. They go no further: where an address is, an SR-IOV NIC knows from its filters,
     /// not from such frames.
@@ -151,6 +153,22 @@ impl Wire {
         }
         self.counters.from_guest += frames.len() as u64;
         Ok(frames)
+    }
+
+    /// The card goes, and with it the frames that it was sent and has not taken.
+    ///
+    /// # Errors
+    ///
+    /// As above.
+    pub fn cut(&mut self) -> Result<()> {
+        let mut left = self.waiting.len() as u64;
+        self.waiting.clear();
+        let taken = |cable: &Cable, buffer: &mut [u8]| cable.take_back(buffer).context(RECEIVING);
+        while taken(&self.cable, &mut self.buffer)?.is_some() {
+            left += 1;
+        }
+        self.counters.cut += left;
+        Ok(())
     }
 
     /// Puts the other end into another machine. Frames that the old one has not taken go first there.

@@ -128,6 +128,8 @@ struct Edge {
     /// Kept receives go back at once, due or not.
     hurry: bool,
     link_up: bool,
+    /// How often that was told.
+    link_news: u64,
     /// Frames that the stack gave out and that have not come back.
     in_flight: usize,
     /// How many of them each NBL has, by address.
@@ -283,6 +285,7 @@ impl Edge {
             asleep: false,
             hurry: false,
             link_up: false,
+            link_news: 0,
             in_flight: 0,
             sizes: BTreeMap::new(),
             inbox: VecDeque::new(),

@@ -2,7 +2,7 @@
 
 use ndis_host::ndis::api;
 use ndis_host::ndis::native::{BindContext, BindingHandle, Protocol, UnbindContext};
-use ndis_host::sched;
+use ndis_host::sched::{self, Mode};
 use ndis_sys::{
     MediaConnectStateConnected, NDIS_BIND_PARAMETERS, NDIS_STATUS, NDIS_STATUS_INDICATION,
     NDIS_STATUS_NOT_RECOGNIZED, NDIS_STATUS_PENDING, NDIS_STATUS_SUCCESS, NET_BUFFER_LIST,
@@ -87,9 +87,14 @@ impl TcpIp {
         bind: BindContext,
         parameters: &NDIS_BIND_PARAMETERS,
     ) -> Result<(), NDIS_STATUS> {
-        let binding = api::open_adapter(bind, BINDING_CONTEXT, parameters)?;
+        // What NDIS tells as soon as the adapter is open is newer than the parameters.
         self.link_is(parameters.MediaConnectState == MediaConnectStateConnected);
+        let opened = api::open_adapter(bind, BINDING_CONTEXT, parameters);
+        let binding = opened.inspect_err(|_| lock(&self.edge).link_up = false)?;
         lock(&self.edge).binding = Some(binding);
+        if sched::mode() == Mode::FreeRunning {
+            self.ask_for_link(binding);
+        }
         settings::apply(binding, self.config.address).inspect_err(|_| {
             settings::undo(binding);
             self.close(binding);

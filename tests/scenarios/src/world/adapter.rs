@@ -330,6 +330,17 @@ impl World {
         }
     }
 
+    /// The virtio device leaves in order: the guest removes it and lets it go.
+    pub fn remove_adapter(&mut self) {
+        if let Some(adapter) = self.adapter.take() {
+            pnp::remove_device(adapter.device);
+            self.misuses.extend(adapter.misuses());
+            if let Side::Other(outside) = &adapter.side {
+                outside.eject();
+            }
+        }
+    }
+
     /// Waits until the device allows the VF to be plugged.
     ///
     /// # Errors

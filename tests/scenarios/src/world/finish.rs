@@ -88,7 +88,7 @@ impl World {
         if let Some(primary) = self.primary.take() {
             self.withdraw(primary);
         }
-        if let Some(driver) = self.vf_driver.take() {
+        if let Some(driver) = self.vf_driver.take().filter(|_| !self.is_guest) {
             pnp::unload_driver(driver);
         }
         let mut misuses = std::mem::take(&mut self.misuses);
@@ -96,7 +96,9 @@ impl World {
             pnp::remove_device(adapter.device);
             misuses.extend(adapter.misuses());
         }
-        pnp::unload_driver(self.driver);
+        if !self.is_guest {
+            pnp::unload_driver(self.driver);
+        }
         Ending {
             misuses,
             ..Ending::so_far()

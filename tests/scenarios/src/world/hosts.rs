@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use devices::wire::{Clock, Peer, PortConfig, StackConfig, Switch};
+use devices::wire::{Clock, MacAddress, Peer, PortConfig, StackConfig, Switch};
 use neighbours::ledgers::Ledgers;
 use neighbours::tcpip::{TcpIp, TcpIpConfig};
 
-use super::{GUEST_ADDRESS, GUEST_MAC, PEER_ADDRESS, PEER_MAC, World, latency_ns};
+use super::{GUEST_ADDRESS, PEER_ADDRESS, PEER_MAC, World, latency_ns};
 
-pub(super) fn tcpip(seed: u64, ledgers: &Arc<Ledgers>) -> Arc<TcpIp> {
+pub(super) fn tcpip(seed: u64, mac: MacAddress, ledgers: &Arc<Ledgers>) -> Arc<TcpIp> {
     let config = TcpIpConfig {
-        mac: GUEST_MAC,
+        mac,
         address: GUEST_ADDRESS,
         seed,
         mtu: 1500,

@@ -15,6 +15,7 @@
 
 mod adapter;
 pub mod backend;
+mod beside;
 mod describe;
 mod finish;
 mod hosts;
@@ -82,6 +83,8 @@ pub struct World {
     driver: DriverId,
     /// The second copy of the driver that VFs of a backend have.
     vf_driver: Option<DriverId>,
+    /// Another world has loaded the drivers, and unloads them.
+    is_guest: bool,
     /// What makes the adapter's device; none: it is the embedded one.
     backend: Option<Arc<dyn Backend>>,
     adapter: Option<Adapter>,
@@ -117,7 +120,7 @@ impl World {
         let clock = Arc::new(HostClock);
         let switch = Switch::new(clock.clone());
         let ledgers = Ledgers::new(GUEST_MAC, "start");
-        let tcpip = hosts::tcpip(options.seed, &ledgers);
+        let tcpip = hosts::tcpip(options.seed, GUEST_MAC, &ledgers);
         let peer = hosts::peer(options.seed, clock.clone(), &switch, &ledgers);
         let guest_port = guest_port();
         let tcpip_component = pnp::add_native_protocol(neighbours::tcpip::SERVICE, tcpip.clone());
@@ -130,6 +133,7 @@ impl World {
             image: options.image.clone(),
             driver,
             vf_driver: None,
+            is_guest: false,
             backend: options.backend.clone(),
             adapter: None,
             vioprot: None,

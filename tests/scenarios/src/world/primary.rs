@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use devices::vf_port::{VfConfig, VfHardware};
 use devices::wire::MacAddress;
 use ndis_host::ndis::adapter_report;
-use ndis_host::pnp::{self, DeviceId};
+use ndis_host::pnp::{self, DeviceId, DriverId};
 use ndis_host::sched;
 use ndis_sys::NDIS_PACKET_TYPE_DIRECTED;
 use neighbours::vf::{VfControl, VfOptions};
@@ -191,11 +191,17 @@ impl World {
         if self.primary.is_some() {
             bail!("a VF is plugged already");
         }
-        let driver = match self.vf_driver {
-            Some(driver) => driver,
-            None => pnp::load_driver(self.image.bytes(), machine::VF_SERVICE)?,
-        };
-        self.vf_driver = Some(driver);
+        self.primary = Some(self.new_other_vf(unplugged)?);
+        Ok(())
+    }
+
+    /// Plugs one more VF that a backend made, and leaves it to the caller.
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub fn new_other_vf(&mut self, unplugged: Unplugged) -> Result<Primary> {
+        let driver = self.load_vf_driver()?;
         let name = self.next_vf();
         let mut made = None;
         let inf = machine::adapter_inf()?;
@@ -210,11 +216,20 @@ impl World {
                 .add_port("vf", self.vf_port, outside.wire_sink()),
         );
         self.start_vf(&name, device)?;
-        self.primary = Some(Primary {
+        Ok(Primary {
             device,
             side: Side::Other(outside),
-        });
-        Ok(())
+        })
+    }
+
+    /// The driver of VFs that a backend made, loaded by the first who needs it.
+    pub(super) fn load_vf_driver(&mut self) -> Result<DriverId> {
+        let driver = match self.vf_driver {
+            Some(driver) => driver,
+            None => pnp::load_driver(self.image.bytes(), machine::VF_SERVICE)?,
+        };
+        self.vf_driver = Some(driver);
+        Ok(driver)
     }
 
     fn next_vf(&mut self) -> String {
@@ -282,6 +297,20 @@ impl World {
             requested_ns,
             ejected_ns: sched::now(),
         }
+    }
+
+    /// Pulls a VF that a backend made out without notice.
+    ///
+    /// # Errors
+    ///
+    /// There is no VF.
+    pub fn pull_other_vf(&mut self) -> Result<()> {
+        let Some(primary) = self.primary.take() else {
+            bail!("there is no VF")
+        };
+        primary.leave_slot();
+        pnp::surprise_remove_device(primary.device);
+        Ok(())
     }
 
     /// Pulls the VF out without notice. What its hardware had is lost: how many frames.

@@ -198,6 +198,12 @@ impl World {
         })
     }
 
+    /// Frames that were on their way to a port of the switch when that was removed.
+    #[must_use]
+    pub fn frames_cut(&self) -> u64 {
+        self.switch.counters().dropped_removed
+    }
+
     /// Waits until no frame is under way, but not for ever: some may be lost.
     pub fn drain(&self) {
         let ledgers = Arc::clone(&self.ledgers);
