@@ -105,13 +105,6 @@ impl MigrateArgs {
 /// The image does not build, or can't run on this machine, or the scenario can't be built; QEMU is wanted
 /// and missing, or its options are given without it.
 pub(crate) fn run(workspace: &Workspace, args: &MigrateArgs) -> Result<ExitCode> {
-    match args.backend {
-        Backend::Embedded => ensure!(
-            args.of_qemu().is_empty(),
-            "--hotplug, --ring and --hops are options of `--backend qemu`"
-        ),
-        Backend::Qemu => suites::require_qemu().map(drop)?,
-    }
     if args.arch.name() != std::env::consts::ARCH {
         bail!(
             "an {} image can't run here, this machine is {}; \
@@ -119,6 +112,13 @@ pub(crate) fn run(workspace: &Workspace, args: &MigrateArgs) -> Result<ExitCode>
             args.arch.name(),
             std::env::consts::ARCH
         );
+    }
+    match args.backend {
+        Backend::Embedded => ensure!(
+            args.of_qemu().is_empty(),
+            "--hotplug, --ring and --hops are options of `--backend qemu`"
+        ),
+        Backend::Qemu => suites::require_qemu().map(drop)?,
     }
     let image = BuildArgs {
         arch: args.arch,

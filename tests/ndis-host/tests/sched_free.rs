@@ -344,7 +344,10 @@ fn a_stopped_machine_runs_no_driver_and_goes_on_with_another_file() {
                             // SAFETY: a word of the block that the test allocated.
                             let count =
                                 unsafe { &*std::ptr::with_exposed_provenance::<AtomicU64>(place) };
-                            count.fetch_add(1, Ordering::Relaxed);
+                            // For a while, so that it is found here if nobody waits for it.
+                            for _ in 0..100_000 {
+                                count.fetch_add(1, Ordering::Relaxed);
+                            }
                             call();
                         }
                     });
@@ -378,7 +381,8 @@ fn a_stopped_machine_runs_no_driver_and_goes_on_with_another_file() {
                 new.write_all_at(&page, at).expect("the page");
                 std::thread::sleep(std::time::Duration::from_millis(20));
                 assert_eq!(counts(), before, "a driver ran on");
-                memory::replace_file(new, old.start()).expect("another file");
+                // SAFETY: all is stopped, and the only block in use was copied.
+                unsafe { memory::replace_file(new, old.start()) }.expect("another file");
                 assert_eq!(counts(), before, "memory has changed");
                 before
             });

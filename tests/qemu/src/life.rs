@@ -34,16 +34,16 @@ pub struct LifeArgs {
     #[arg(long = "property", value_name = "NAME=VALUE")]
     pub properties: Vec<String>,
     /// A registry value over the INF's default, as the text that it is
-    #[arg(long = "setting", value_name = "NAME=VALUE")]
+    #[arg(long = "setting", value_name = "NAME=VALUE", conflicts_with = "case")]
     pub settings: Vec<String>,
     /// A TAP device of so many queues is the cable; this needs root [default: the cable is a socket]
     #[arg(long, value_name = "QUEUES")]
     pub tap: Option<usize>,
     /// A short life: less traffic, no pauses
-    #[arg(long)]
+    #[arg(long, conflicts_with = "case")]
     pub short: bool,
     /// The system sleeps so often under a stream, and wakes up
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "case")]
     pub sleeps: u64,
     /// What the host chooses where it may
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -153,7 +153,10 @@ pub fn run_case(name: &str, args: &LifeArgs) -> Result<()> {
 
 /// Ends QEMU and returns what it captured of the only cable; nothing of a TAP device.
 fn end(args: &LifeArgs, card: &Card) -> Result<Option<Captured>> {
-    let mut captures = card.machine().quit()?;
+    let ended = card.machine().quit();
+    let complaints = card.machine().complaints();
+    ensure!(complaints.is_empty(), "{}", complaints.join("\n"));
+    let mut captures = ended?;
     if args.tap.is_some() {
         return Ok(None);
     }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use anyhow::{Context, Error, Result, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use devices::pci::PciHost;
 use devices::wire::{Frame, PortHandle};
 use ndis_host::sched;
@@ -173,6 +173,10 @@ impl Machine {
     /// As `with`, for those who can't go on after an error.
     pub(crate) fn try_with<R>(&self, body: impl FnOnce(&mut Core) -> Result<R>) -> Result<R> {
         let mut core = lock(&self.0.core);
+        if let Some(first) = &core.failure {
+            // A QEMU that hangs would be waited for again and again.
+            bail!("{first}");
+        }
         let result = body(&mut core);
         if let Err(error) = &result {
             core.fail(error);
@@ -376,13 +380,26 @@ impl Machine {
         all
     }
 
-    /// Ends QEMU and returns what it captured of each cable: pcap files.
+    /// Ends QEMU and returns what it captured of each cable: pcap files. What it said to the end is among
+    /// the complaints.
     ///
     /// # Errors
     ///
     /// It does not end as it should.
     pub fn quit(&self) -> Result<Vec<Vec<u8>>> {
+        while self.exchange() {}
         lock(&self.0.process).quit()
+    }
+
+    /// Ends a QEMU that the guest has left, as [`Machine::quit`]; the machine goes on meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn end_source(&self, mut source: Box<Process>) -> Result<Vec<Vec<u8>>> {
+        let ended = sched::outside(|| source.quit());
+        lock(&self.0.past_complaints).extend(source.complaints());
+        ended
     }
 
     /// Goes on with another QEMU, whose devices are in the state that this one's are in. To be called
@@ -405,7 +422,6 @@ impl Machine {
         }
         let mut current = lock(&self.0.process);
         let old = std::mem::replace(&mut *current, process);
-        lock(&self.0.past_complaints).extend(old.complaints());
         Ok(old)
     }
 }

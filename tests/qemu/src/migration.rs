@@ -19,9 +19,10 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use ndis_host::memory::{self, PAGE_SIZE, PHYSICAL_BASE};
 use ndis_host::sched;
+use qapi::Enum;
 use qapi::qmp::{self, Event, MigrationStatus};
 
 use crate::backend::{LOW_MEMORY, shared};
@@ -33,11 +34,12 @@ use crate::qtest::Width;
 /// The name of the socket in both QEMUs, and as an address.
 const SOCKET: &str = "migration";
 const ADDRESS: &str = "fd:migration";
-/// Bytes in a second while the guest is to run on, and from then on.
-const SLOW: u64 = 2 << 20;
+/// Bytes in a second while the guest is to run on, and from then on. The first has to be so little that the
+/// rest is never what QEMU could send within its limit for the time that the guest stands still.
+const SLOW: u64 = 128 << 10;
 const FAST: u64 = 1 << 40;
 /// Time that QEMU has to take the frames on its cables.
-const TAKE_LIMIT_NS: u64 = 1_000_000_000;
+const TAKE_LIMIT_NS: u64 = 10_000_000_000;
 
 /// A migration that has begun.
 pub struct Departure {
@@ -62,8 +64,9 @@ pub struct Arrival {
 pub enum End {
     /// The guest is on the destination; this is the QEMU that it has left.
     Moved(Box<Process>),
-    /// The destination could not make use of what it got, and the guest goes on where it was.
-    Stayed,
+    /// The destination could not make use of what it got, and the guest goes on where it was. What the
+    /// destination said.
+    Stayed(Vec<String>),
 }
 
 impl Departure {
@@ -130,8 +133,21 @@ impl Departure {
     /// It does not within `limit_ns`.
     pub fn wait_until_active(&self, limit_ns: u64) -> Result<()> {
         self.wait("the migration to be active", limit_ns, || {
-            self.has_told(|event| is_status(event, MigrationStatus::active))
+            self.has_come_to(MigrationStatus::active)
         })
+    }
+
+    /// Whether the migration has come so far.
+    ///
+    /// # Errors
+    ///
+    /// It has failed, or was cancelled.
+    fn has_come_to(&self, status: MigrationStatus) -> Result<bool> {
+        for end in [MigrationStatus::failed, MigrationStatus::cancelled] {
+            let is_over = self.has_told(|event| is_status(event, end))?;
+            ensure!(!is_over, "the migration has ended: {}", end.name());
+        }
+        self.has_told(|event| is_status(event, status))
     }
 
     /// Crosses to the destination.
@@ -153,8 +169,8 @@ impl Departure {
         })?;
         self.machine
             .monitor(|it| it.set_migration_bandwidth(FAST))?;
-        self.wait("the source to stop", TAKE_LIMIT_NS * 20, || {
-            self.has_told(|event| is_status(event, MigrationStatus::pre_switchover))
+        self.wait("the source to stop", 2 * TAKE_LIMIT_NS, || {
+            self.has_come_to(MigrationStatus::pre_switchover)
         })?;
         let machine = self.machine.clone();
         let began = Instant::now();
@@ -191,14 +207,17 @@ impl Departure {
             anyhow::Ok(is_completed(&end.event))
         })?;
         if !has_moved {
-            return Ok(End::Stayed);
+            // It ends by itself.
+            destination.process.wait_for_end()?;
+            return Ok(End::Stayed(destination.process.complaints()));
         }
         let monitor = &mut destination.process.monitor;
         monitor.wait("the destination to go on", 0, |event| {
             matches!(event, Event::RESUME { .. })
         })?;
         let source = machine.go_on_with(destination, &memory, LOW_MEMORY as u64)?;
-        memory::replace_file(memory, LOW_MEMORY as u64)?;
+        // SAFETY: all processors are stopped, and QEMU has sent all of memory since.
+        unsafe { memory::replace_file(memory, LOW_MEMORY as u64)? };
         Ok(End::Moved(Box::new(source)))
     }
 
@@ -228,6 +247,8 @@ impl Departure {
 fn mark_all_pages(machine: &Machine) -> Result<()> {
     let guest = memory::file().context("guest memory has no file")?;
     machine.try_with(|core| {
+        // What was posted before is done before a byte is read: it may be a doorbell.
+        core.qtest.read(0, Width::Byte)?;
         let cards = core.places().len();
         let messages = interrupts::pages(cards).map(|page| (page, page));
         let whole = guest.metadata()?.len();

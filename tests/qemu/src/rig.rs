@@ -1,12 +1,13 @@
 //! A migration between two QEMUs, as the migration of `scenarios` has it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use devices::wire::Frame;
 use ndis_host::ndis::adversary::{self, Adversary};
-use ndis_host::sched;
+use ndis_host::sched::{self, ThreadId};
 use qapi::Enum;
 use qapi::qmp::Event as QemuEvent;
 use scenarios::migration::Rig;
@@ -30,6 +31,48 @@ const LIMIT_NS: u64 = 10 * SECOND_NS;
 /// Sends that the VF has when it is asked for: so many lists of so many frames.
 const LISTS: usize = 8;
 const FRAMES: usize = 32;
+
+/// What a destination says that has not the features that the driver has taken.
+const LACKS_FEATURES: &str = "Allowed features";
+
+/// Somebody who sends while the guest crosses, so that the ring is not empty when it is stopped.
+struct Sender {
+    thread: ThreadId,
+    is_over: Arc<AtomicBool>,
+    next: Arc<AtomicUsize>,
+}
+
+impl Sender {
+    fn start(world: &World, first: usize) -> Self {
+        /// Frames in a list, and time from one to the next.
+        const FRAMES: usize = 16;
+        const EVERY_NS: u64 = 2 * MILLISECOND_NS;
+        let is_over = Arc::new(AtomicBool::new(false));
+        let next = Arc::new(AtomicUsize::new(first));
+        let (over, number, tcpip) = (is_over.clone(), next.clone(), world.tcpip.clone());
+        let thread = sched::spawn("sender", move || {
+            while !over.load(Ordering::Relaxed) {
+                let first = number.fetch_add(FRAMES, Ordering::Relaxed);
+                let frames: Vec<Frame> = (first..first + FRAMES).map(odd_frame).collect();
+                // Refused only when TCP/IP is not bound, which the run would fail for.
+                tcpip.send_chain(&frames);
+                sched::sleep(EVERY_NS);
+            }
+        });
+        Self {
+            thread,
+            is_over,
+            next,
+        }
+    }
+
+    /// Ends it; the number of the first frame that it has not sent.
+    fn stop(self) -> usize {
+        self.is_over.store(true, Ordering::Relaxed);
+        sched::join(self.thread);
+        self.next.load(Ordering::Relaxed)
+    }
+}
 
 /// The rig.
 pub struct QemuRig {
@@ -120,9 +163,9 @@ impl QemuRig {
         self.details.doorbells_per_1000 = per_thousand(cost.doorbells_of(1), sent);
         self.details.messages_per_1000 = per_thousand(cost.all_messages(), sent + received);
         self.details.commands_per_1000 = per_thousand(commands, sent + received);
+        let captures = machine.quit();
         self.wrong.extend(machine.complaints());
-        let captures = machine.quit()?;
-        self.dissect(&captures)?;
+        self.dissect(&captures?)?;
         for (number, captured) in self.captured.iter().enumerate() {
             let wire = machine.wire(Port::at(number));
             // Both ways together: what the guest sends to all by one path comes back by the other.
@@ -194,21 +237,39 @@ impl Rig for QemuRig {
         Ok(times)
     }
 
-    fn cross(&mut self, _world: &World) -> Result<()> {
+    fn cross(&mut self, world: &World) -> Result<()> {
         let departure = self.departure.take().context("no migration is under way")?;
-        let arrival = departure.cross()?;
+        let card = self.qemu.adapter()?;
+        let commands = card.cost().commands();
+        let sender = Sender::start(world, self.odd_frames);
+        let arrival = departure.cross();
+        self.odd_frames = sender.stop();
+        let arrival = arrival?;
         self.details
             .stops_ns
             .push(arrival.stopped.as_nanos() as u64);
-        let End::Moved(mut source) = arrival.end else {
-            self.details.refused += 1;
-            return Ok(());
+        let mut source = match arrival.end {
+            End::Moved(source) => source,
+            End::Stayed(said) => {
+                let is_wanted = !self.qemu.options().destination.is_empty();
+                let lacks = said.iter().any(|line| line.contains(LACKS_FEATURES));
+                ensure!(
+                    is_wanted && lacks,
+                    "the destination did not take the guest: {said:?}"
+                );
+                self.details.refused += 1;
+                return Ok(());
+            }
         };
         let told = source.monitor.events()?.to_vec();
         self.note_events(&told);
         self.left += 1;
-        let captures = sched::outside(|| source.quit())?;
-        self.dissect(&captures)
+        let captures = card.machine().end_source(source)?;
+        self.dissect(&captures)?;
+        // The device asks for an announcement until the driver has acknowledged it, which is a command.
+        world.wait_for("the acknowledgement of the announcement", LIMIT_NS, || {
+            card.cost().commands() > commands
+        })
     }
 
     fn end(&mut self) -> (Option<Details>, Vec<String>) {

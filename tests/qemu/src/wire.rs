@@ -81,7 +81,7 @@ impl Wire {
     /// QEMU is gone; so for all that follows.
     pub fn hold(&mut self, held: bool) -> Result<()> {
         self.held = held;
-        self.released = self.waiting.len();
+        self.released = if held { 0 } else { self.waiting.len() };
         self.flush()
     }
 
@@ -126,6 +126,7 @@ impl Wire {
             match self.cable.send(frame) {
                 Ok(()) => {
                     self.waiting.pop_front();
+                    self.released = self.released.saturating_sub(1);
                     self.counters.to_guest += 1;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,

@@ -51,7 +51,10 @@ pub(super) fn run(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
 fn can_make_taps() -> Result<()> {
     ensure!(is_root()?, "the user is not root");
     let tun = OpenOptions::new().read(true).write(true).open(TUN);
-    tun.map(drop).context(TUN)
+    tun.map(drop).context(TUN)?;
+    // A container's root may not.
+    let namespace = Tool::new("unshare").args(["--net", "true"]).output();
+    namespace.map(drop)
 }
 
 fn is_root() -> Result<bool> {

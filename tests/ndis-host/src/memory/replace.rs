@@ -37,12 +37,15 @@ pub fn file() -> Option<Arc<File>> {
 /// what memory held. Clones of [`super::guest`] see the new file; the file that they name is the old
 /// one ([`file`] names the new one).
 ///
-/// To be called with all CPUs stopped ([`crate::sched::stopped`]).
-///
 /// # Errors
 ///
 /// The file is too short, or the system refuses; memory may be in pieces then, and the run is over.
-pub fn replace_file(file: File, offset: u64) -> anyhow::Result<()> {
+///
+/// # Safety
+///
+/// All CPUs are stopped ([`crate::sched::stopped`]), nobody else uses memory, and the file has what memory
+/// has.
+pub unsafe fn replace_file(file: File, offset: u64) -> anyhow::Result<()> {
     let memory = ram().range();
     let length = file.metadata()?.len();
     ensure!(

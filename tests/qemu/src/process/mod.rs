@@ -12,7 +12,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,14 +33,16 @@ pub use cable::Cable;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What QEMU says that is no error: of a machine with little memory below 4 GiB (that is how it is spelt),
-/// of a standby whose primary may still come, of the cable of one that is hidden, and of a library that
-/// could have hashed for a guest that wants its frames spread.
-const NO_COMPLAINTS: [&str; 5] = [
+/// of a standby whose primary may still come, of the cable of one that is hidden, of a library that could
+/// have hashed for a guest that wants its frames spread, and of a migration that was cancelled, whose
+/// destination has gone.
+const NO_COMPLAINTS: [&str; 6] = [
     "more then twice the size of max-ram-below-4g",
     "warning: Primary device not found",
     "Virtio-net failover will not work. Make sure primary device has parameter failover_pair_id",
     "has no peer",
     "libbpf: ",
+    "Unable to write to socket",
 ];
 
 /// Size of the ROM that the CPU starts in, below 4 GiB.
@@ -188,6 +190,22 @@ impl Process {
         }
     }
 
+    /// Waits until QEMU has ended.
+    ///
+    /// # Errors
+    ///
+    /// It does not.
+    pub fn wait_for_end(&mut self) -> Result<ExitStatus> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            ensure!(Instant::now() < deadline, "QEMU does not end");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// Ends QEMU and returns what it captured of each cable: pcap files.
     ///
     /// # Errors
@@ -195,14 +213,7 @@ impl Process {
     /// It does not end by itself, or not well.
     pub fn quit(&mut self) -> Result<Vec<Vec<u8>>> {
         self.monitor.quit();
-        let deadline = Instant::now() + PATIENCE;
-        let status = loop {
-            if let Some(status) = self.child.try_wait()? {
-                break status;
-            }
-            ensure!(Instant::now() < deadline, "QEMU does not end");
-            thread::sleep(Duration::from_millis(2));
-        };
+        let status = self.wait_for_end()?;
         ensure!(status.success(), "QEMU ended with {status}");
         let captures = self.captures.iter().map(read_whole);
         Ok(captures.collect::<std::io::Result<_>>()?)

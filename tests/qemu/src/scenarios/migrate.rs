@@ -277,7 +277,7 @@ impl Stage {
         };
         self.world.ledgers.begin_phase("after the arrival");
         let names = events::names(source.monitor.events()?);
-        source.quit()?;
+        self.machine()?.end_source(source)?;
         self.becomes(MigrationStatus::completed, LIMIT_NS)?;
         Ok(Halves {
             source: names,

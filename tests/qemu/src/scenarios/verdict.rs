@@ -97,13 +97,14 @@ impl Stage {
     pub fn take_down(self, allowed: Allowed) -> Result<()> {
         let machine = self.machine()?;
         let mut ending = self.world.finish();
+        let ended = machine.quit();
         ending.misuses.extend(machine.complaints());
         ending.misuses.sort_unstable();
         ending.misuses.dedup();
         let may_be_said = |text: &String| !allowed.said.iter().any(|said| text.contains(said));
         ending.misuses.retain(may_be_said);
         ensure!(ending.is_clean(), "{ending}");
-        machine.quit().map(drop)
+        ended.map(drop)
     }
 
     fn expect_account(&self, report: &FlowReport, allowed: Allowed) -> Result<()> {
