@@ -162,13 +162,16 @@ impl Wire {
     ///
     /// As above.
     pub fn cut(&mut self) -> Result<()> {
-        let mut left = self.waiting.len() as u64;
+        let waiting = self.waiting.len() as u64;
         self.waiting.clear();
-        let taken = |cable: &Cable, buffer: &mut [u8]| cable.take_back(buffer).context(RECEIVING);
-        while taken(&self.cable, &mut self.buffer)?.is_some() {
-            left += 1;
+        let mut sent = 0;
+        let take_back =
+            |cable: &Cable, buffer: &mut [u8]| cable.take_back(buffer).context(RECEIVING);
+        while take_back(&self.cable, &mut self.buffer)?.is_some() {
+            sent += 1;
         }
-        self.counters.cut += left;
+        self.counters.to_guest -= sent;
+        self.counters.cut += sent + waiting;
         Ok(())
     }
 
