@@ -270,6 +270,40 @@ fn a_wrong_level_is_a_breach_in_driver_code() {
 }
 
 #[test]
+fn the_machine_goes_on_while_a_thread_waits_outside_of_it() {
+    static DONE: AtomicU32 = AtomicU32::new(0);
+    run_freely(
+        "the_machine_goes_on_while_a_thread_waits_outside_of_it",
+        || {
+            // One for each CPU, that of this thread as well: they meet only if they run at once.
+            static ALL: AtomicU32 = AtomicU32::new(0);
+            let all = sched::cpu_count() as u32;
+            ALL.store(all, Ordering::Relaxed);
+            let meet = || {
+                sched::in_driver(|| {
+                    DONE.fetch_add(1, Ordering::Relaxed);
+                    while DONE.load(Ordering::Relaxed) < ALL.load(Ordering::Relaxed) {
+                        std::thread::yield_now();
+                    }
+                });
+            };
+            let others: Vec<_> = (0..all).map(|_| sched::spawn("other", meet)).collect();
+            let came = sched::outside(|| {
+                let started = std::time::Instant::now();
+                while DONE.load(Ordering::Relaxed) < all && started.elapsed().as_secs() < 10 {
+                    std::thread::yield_now();
+                }
+                assert!(!sched::is_running(), "without the baton");
+                DONE.load(Ordering::Relaxed)
+            });
+            assert!(sched::is_running());
+            assert_eq!(came, all, "they waited for the one outside");
+            others.into_iter().for_each(sched::join);
+        },
+    );
+}
+
+#[test]
 fn a_stopped_machine_runs_no_driver_and_goes_on_with_another_file() {
     const THREADS: usize = 2;
     /// How far each thread has counted, in guest memory.

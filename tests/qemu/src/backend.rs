@@ -15,6 +15,7 @@ use crate::card::Card;
 use crate::hotplug::Style;
 use crate::machine::{Machine, lock};
 use crate::process::{CardOptions, Failover, MachineOptions, Memory};
+use crate::tap::Tap;
 
 /// Memory at address 0 of QEMU's machine, which the host does not use. What is behind it in the file is
 /// at 4 GiB, as in the host.
@@ -58,6 +59,8 @@ pub struct QemuOptions {
     pub messages: Option<usize>,
     /// More properties of the adapter's device, as on QEMU's command line.
     pub properties: Vec<String>,
+    /// More properties of the adapter's device on the hosts that the guest migrates to.
+    pub destination: Vec<String>,
     /// How cards come and go.
     pub hotplug: Style,
     /// There is a primary, which QEMU hides until the driver has taken STANDBY.
@@ -79,7 +82,11 @@ impl QemuOptions {
         } else {
             Failover::None
         };
-        let mut cards = vec![Some(card(STANDBY, failover, self.properties.clone()))];
+        let mut properties = self.properties.clone();
+        if incoming {
+            properties.extend(self.destination.iter().cloned());
+        }
+        let mut cards = vec![Some(card(STANDBY, failover, properties))];
         if self.primary {
             let failover = Failover::PrimaryOf(STANDBY.to_owned());
             cards.push(Some(card(PRIMARY, failover, Vec::new())));
@@ -89,6 +96,7 @@ impl QemuOptions {
             hotplug: self.hotplug,
             cards,
             incoming,
+            tap: None,
         }
     }
 }
@@ -96,6 +104,8 @@ impl QemuOptions {
 /// Makes QEMU's devices.
 pub struct Qemu {
     options: QemuOptions,
+    /// The adapter's cable, if it is a TAP device.
+    tap: Option<Arc<Tap>>,
     adapter: Mutex<Option<Card>>,
 }
 
@@ -103,8 +113,15 @@ impl Qemu {
     /// A maker of devices of this kind.
     #[must_use]
     pub fn new(options: QemuOptions) -> Arc<Self> {
+        Self::over(options, None)
+    }
+
+    /// As `new`, with a TAP device for the adapter's cable.
+    #[must_use]
+    pub fn over(options: QemuOptions, tap: Option<Tap>) -> Arc<Self> {
         Arc::new(Self {
             options,
+            tap: tap.map(Arc::new),
             adapter: Mutex::default(),
         })
     }
@@ -168,7 +185,11 @@ impl Backend for Qemu {
             "guest memory is at {:#x} of its file",
             file.start()
         );
-        let machine = Machine::start(shared(file.file()), &self.options.machine(order, false))?;
+        let options = MachineOptions {
+            tap: self.tap.clone(),
+            ..self.options.machine(order, false)
+        };
+        let machine = Machine::start(shared(file.file()), &options)?;
         let card = Card::find(&machine, Port::at(0), STANDBY)?;
         *lock(&self.adapter) = Some(card.clone());
         Ok(card.unplugged())

@@ -1,5 +1,5 @@
 //! What firmware does before a driver sees a card: the root ports' bus numbers and windows, and the
-//! addresses of a function's BARs.
+//! addresses of a function's BARs, be they of memory or of I/O ports.
 //!
 //! The first card is at 01:00.0, behind the root port at 00:01.0, the second at 02:00.0 behind 00:02.0.
 //! Their BARs lie in their port's windows at QEMU's addresses, which the host never sees: the host gives
@@ -8,6 +8,7 @@
 use anyhow::{Context, Result, ensure};
 use devices::pci::command;
 
+use crate::bars::{PlacedBar, Windows};
 use crate::qtest::{Qtest, Width};
 
 const CONFIG_ADDRESS: u16 = 0xcf8;
@@ -16,35 +17,30 @@ const CONFIG_DATA: u16 = 0xcfc;
 const PCIEXBAR: u32 = 0x60;
 /// Where configuration space is, 256 buses of it.
 const ECAM: u64 = 0xb000_0000;
-/// The windows of the first port, 1 MiB each: memory, and prefetchable memory. Those of the next follow.
+/// The windows of the first port, 16 MiB each: memory, and prefetchable memory. Those of the next follow.
+/// A doorbell in a page of its own for each queue that could be takes 8 MiB.
 const WINDOW: u64 = 0xc000_0000;
-const PREFETCHABLE: u64 = 0xc100_0000;
-const WINDOW_BYTES: u64 = 1 << 20;
+const PREFETCHABLE: u64 = 0xd000_0000;
+const WINDOW_BYTES: u64 = 1 << 24;
+/// The window of I/O ports of the first port, where the board has none of its own; those of the next follow.
+const IO_WINDOW: u64 = 0xc000;
+/// The smallest that a bridge can have.
+const IO_WINDOW_BYTES: u64 = 1 << 12;
 
 const COMMAND: u16 = 0x04;
 /// Ports, memory, bus master, and system errors, which the port passes on.
 const PORT_COMMAND: u16 = 0x107;
 const BUS_NUMBERS: u16 = 0x18;
+const PORTS_WINDOW: u16 = 0x1c;
 const MEMORY_WINDOW: u16 = 0x20;
 const PREFETCHABLE_WINDOW: u16 = 0x24;
 const PREFETCHABLE_UPPER: [u16; 2] = [0x28, 0x2c];
+const BRIDGE_CONTROL: u16 = 0x3e;
+/// Its bit that holds the bus behind in reset.
+const BUS_RESET: u32 = 1 << 6;
 const FIRST_BAR: u16 = 0x10;
 const BARS: u8 = 6;
 const CAPABILITIES: u16 = 0x34;
-
-/// A BAR of QEMU's function.
-#[derive(Clone, Copy, Debug)]
-pub struct PlacedBar {
-    /// Its register.
-    pub index: u8,
-    /// Bytes.
-    pub size: u64,
-    /// Where it is in QEMU's memory.
-    pub address: u64,
-    /// Whether reads of it have no effect.
-    pub is_prefetchable: bool,
-    is_64_bit: bool,
-}
 
 /// A capability in the list.
 #[derive(Clone, Copy, Debug)]
@@ -94,9 +90,17 @@ impl Port {
         Config::of(self.slot(), 0)
     }
 
-    /// Its windows: memory, and prefetchable memory.
-    fn windows(self) -> [u64; 2] {
-        [WINDOW, PREFETCHABLE].map(|first| first + u64::from(self.number) * WINDOW_BYTES)
+    /// Its windows.
+    fn windows(self) -> Windows {
+        let window = |first: u64, bytes: u64| {
+            let start = first + u64::from(self.number) * bytes;
+            start..start + bytes
+        };
+        Windows {
+            plain: window(WINDOW, WINDOW_BYTES),
+            prefetchable: window(PREFETCHABLE, WINDOW_BYTES),
+            ports: window(IO_WINDOW, IO_WINDOW_BYTES),
+        }
     }
 }
 
@@ -173,7 +177,7 @@ pub fn is_occupied(qtest: &mut Qtest, port: Port) -> Result<bool> {
     Ok(port.function().read(qtest, 0, Width::Word)? != NOBODY)
 }
 
-/// Gives the memory BARs of a card their addresses. Their decoding stays off.
+/// Gives the BARs of a card their addresses. Their decoding stays off.
 ///
 /// # Errors
 ///
@@ -201,10 +205,24 @@ pub fn place(qtest: &mut Qtest, port: Port, bars: &[PlacedBar]) -> Result<()> {
     for bar in bars {
         let register = FIRST_BAR + 4 * u16::from(bar.index);
         function.write(qtest, register, Width::Long, bar.address as u32)?;
-        if bar.is_64_bit {
+        if bar.is_64_bit() {
             let upper = (bar.address >> 32) as u32;
             function.write(qtest, register + 4, Width::Long, upper)?;
         }
+    }
+    Ok(())
+}
+
+/// Resets the bus behind a port.
+///
+/// # Errors
+///
+/// QEMU does not answer.
+pub fn reset_behind(qtest: &mut Qtest, port: Port) -> Result<()> {
+    let own = port.own();
+    let control = own.read(qtest, BRIDGE_CONTROL, Width::Word)?;
+    for control in [control | BUS_RESET, control & !BUS_RESET] {
+        own.write(qtest, BRIDGE_CONTROL, Width::Word, control)?;
     }
     Ok(())
 }
@@ -220,7 +238,8 @@ pub fn decoding<R>(
     body: impl FnOnce(&mut Qtest) -> Result<R>,
 ) -> Result<R> {
     let function = port.function();
-    function.write(qtest, COMMAND, Width::Word, u32::from(command::MEMORY))?;
+    let decoding = command::MEMORY | command::PORTS;
+    function.write(qtest, COMMAND, Width::Word, u32::from(decoding))?;
     let result = body(qtest)?;
     function.write(qtest, COMMAND, Width::Word, 0)?;
     Ok(result)
@@ -237,16 +256,22 @@ fn open_ecam(qtest: &mut Qtest) -> Result<()> {
 
 fn set_port_up(qtest: &mut Qtest, port: Port) -> Result<()> {
     let bus = u32::from(port.slot());
-    let [memory, prefetchable] = port.windows();
+    let Windows {
+        plain,
+        prefetchable,
+        ports,
+    } = port.windows();
     let own = port.own();
     // Subordinate, secondary and primary bus.
     own.write(qtest, BUS_NUMBERS, Width::Long, bus << 16 | bus << 8)?;
-    own.write(qtest, MEMORY_WINDOW, Width::Long, window(memory))?;
+    let ports = ports_window(ports.start);
+    own.write(qtest, PORTS_WINDOW, Width::Word, ports)?;
+    own.write(qtest, MEMORY_WINDOW, Width::Long, window(plain.start))?;
     own.write(
         qtest,
         PREFETCHABLE_WINDOW,
         Width::Long,
-        window(prefetchable),
+        window(prefetchable.start),
     )?;
     for register in PREFETCHABLE_UPPER {
         own.write(qtest, register, Width::Long, 0)?;
@@ -260,40 +285,30 @@ fn window(start: u64) -> u32 {
     (start >> 16) as u32 & 0xfff0 | last as u32 & 0xfff0_0000
 }
 
-/// Finds the memory BARs, and where they go.
+/// Base and limit of a window of I/O ports: the upper 4 bits of each address.
+fn ports_window(start: u64) -> u32 {
+    let last = start + IO_WINDOW_BYTES - 1;
+    (start >> 8) as u32 & 0xf0 | last as u32 & 0xf000
+}
+
+/// Finds the BARs, and where they go.
 fn measure(qtest: &mut Qtest, port: Port) -> Result<Vec<PlacedBar>> {
     let function = port.function();
-    let windows = port.windows();
-    let mut next = windows;
+    let mut windows = port.windows();
     let mut bars = Vec::new();
     let mut index = 0;
     while index < BARS {
         let register = FIRST_BAR + 4 * u16::from(index);
         function.write(qtest, register, Width::Long, u32::MAX)?;
         let answer = function.read(qtest, register, Width::Long)?;
-        let is_memory = answer & 1 == 0;
-        let is_64_bit = is_memory && answer & 0b110 == 0b100;
-        let is_prefetchable = is_memory && answer & 0b1000 != 0;
-        if is_memory && answer != 0 {
-            // 64-bit BARs are smaller than 4 GiB here, so the lower half tells all.
-            let size = u64::from(!(answer & !0xf)) + 1;
-            let [plain, prefetchable] = &mut next;
-            let cursor = if is_prefetchable { prefetchable } else { plain };
-            let address = cursor.next_multiple_of(size);
-            *cursor = address + size;
-            bars.push(PlacedBar {
-                index,
-                size,
-                address,
-                is_prefetchable,
-                is_64_bit,
-            });
-        }
-        index += if is_64_bit { 2 } else { 1 };
+        let bar = windows.place(index, answer)?;
+        index += if bar.is_some_and(|bar| bar.is_64_bit()) {
+            2
+        } else {
+            1
+        };
+        bars.extend(bar);
     }
-    let mut used = next.into_iter().zip(windows);
-    let fit = used.all(|(end, start)| end <= start + WINDOW_BYTES);
-    ensure!(fit, "the BARs do not fit the root port's windows");
     Ok(bars)
 }
 
@@ -302,8 +317,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_of_a_mebibyte_begins_and_ends_with_the_same_bits() {
-        assert_eq!(window(0xc000_0000), 0xc000_c000);
-        assert_eq!(window(0xc100_0000), 0xc100_c100);
+    fn a_window_is_told_by_the_upper_bits_of_its_first_and_last_byte() {
+        assert_eq!(window(0xc000_0000), 0xc0f0_c000);
+        assert_eq!(window(0xd100_0000), 0xd1f0_d100);
+        assert_eq!(ports_window(0xc000), 0xc0c0);
+        assert_eq!(ports_window(0xd000), 0xd0d0);
     }
 }

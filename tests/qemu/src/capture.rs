@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::frames::ODD_ETHER_TYPE;
 
+/// EtherType of reverse ARP (RFC 903).
+const REVERSE_ARP: EtherType = EtherType(0x8035);
 /// Bytes of an Ethernet header.
 const ETHERNET: usize = 14;
 
@@ -26,6 +28,12 @@ pub struct Captured {
     pub arp: u64,
     /// Frames of the test's own EtherType.
     pub chains: u64,
+    /// The longest frame of the guest, bytes.
+    pub longest_from_guest: usize,
+    /// The longest frame to it.
+    pub longest_to_guest: usize,
+    /// Reverse ARP requests that QEMU sent in the guest's name.
+    pub reverse_arp: u64,
 }
 
 /// Dissects a pcap file: every frame is whole, is one that the test expects, and has the right checksums.
@@ -50,6 +58,38 @@ pub fn dissect(pcap: &[u8], guest: MacAddress) -> Result<Captured> {
 }
 
 impl Captured {
+    /// Adds what was in another capture.
+    pub fn add_all(&mut self, other: &Self) {
+        let Self {
+            from_guest,
+            to_guest,
+            tcp,
+            icmp,
+            arp,
+            chains,
+            reverse_arp,
+            longest_from_guest,
+            longest_to_guest,
+        } = other;
+        for (sum, more) in [
+            (&mut self.from_guest, from_guest),
+            (&mut self.to_guest, to_guest),
+            (&mut self.tcp, tcp),
+            (&mut self.icmp, icmp),
+            (&mut self.arp, arp),
+            (&mut self.chains, chains),
+            (&mut self.reverse_arp, reverse_arp),
+        ] {
+            *sum += more;
+        }
+        for (longest, other) in [
+            (&mut self.longest_from_guest, longest_from_guest),
+            (&mut self.longest_to_guest, longest_to_guest),
+        ] {
+            *longest = (*longest).max(*other);
+        }
+    }
+
     fn add(&mut self, frame: &[u8], guest: MacAddress) -> Result<()> {
         let packet = SlicedPacket::from_ethernet(frame)?;
         let (Some(to), Some(from)) = (frame.get(..6), frame.get(6..12)) else {
@@ -57,10 +97,12 @@ impl Captured {
         };
         if from == guest {
             self.from_guest += 1;
+            self.longest_from_guest = self.longest_from_guest.max(frame.len());
         } else {
             let is_group = to.first().is_some_and(|first| first & 1 != 0);
             ensure!(to == guest || is_group, "neither from nor to the guest");
             self.to_guest += 1;
+            self.longest_to_guest = self.longest_to_guest.max(frame.len());
         }
         match &packet.net {
             Some(NetSlice::Ipv4(ip)) => self.add_ipv4(ip, packet.transport.as_ref()),
@@ -69,7 +111,7 @@ impl Captured {
                 Ok(())
             }
             Some(NetSlice::Ipv6(_)) => bail!("nobody speaks IPv6 here"),
-            None => self.add_chain(frame, &packet),
+            None => self.add_other(frame, &packet),
         }
     }
 
@@ -95,8 +137,12 @@ impl Captured {
         Ok(())
     }
 
-    fn add_chain(&mut self, frame: &[u8], packet: &SlicedPacket<'_>) -> Result<()> {
+    fn add_other(&mut self, frame: &[u8], packet: &SlicedPacket<'_>) -> Result<()> {
         let kind = packet.ether_payload().map(|payload| payload.ether_type);
+        if kind == Some(REVERSE_ARP) {
+            self.reverse_arp += 1;
+            return Ok(());
+        }
         ensure!(
             kind == Some(EtherType(ODD_ETHER_TYPE)),
             "EtherType {kind:?}"

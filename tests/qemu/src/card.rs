@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
-use devices::pci::{Bar, PciHost};
+use devices::pci::{Bar, BarKind, PciHost};
 use devices::wire::{PortHandle, Sink};
-use qapi::qmp::Event;
+use qapi::qmp::{self, Event};
 use scenarios::world::backend::{Device, FrameCounter, Outside, Unplugged};
 
-use crate::bus::{self, PlacedBar, Port};
+use crate::bars::PlacedBar;
+use crate::bus::{self, Port};
 use crate::function::{CardAccess, Function, HostSide};
 use crate::interrupts::Messages;
 use crate::machine::Machine;
+use crate::monitor::Monitor;
 use crate::qtest::{Qtest, Width};
+use crate::seen::{self, Reach};
 use crate::virtio::Layout;
 
 /// Queues that have frames.
@@ -40,6 +43,8 @@ pub struct Cost {
     pub register_reads: u64,
     /// Register writes, doorbells and MSI-X table apart.
     pub register_writes: u64,
+    /// Accesses to I/O ports, doorbells among them.
+    pub port_accesses: u64,
     /// Vectors that were masked or unmasked.
     pub mask_changes: u64,
     /// Commands of the qtest protocol, of all cards.
@@ -88,7 +93,7 @@ impl CardSide {
     pub fn find(qtest: &mut Qtest, port: Port) -> Result<Self> {
         let bars = bus::find_bars(qtest, port)?;
         let capabilities = port.function().capabilities(qtest)?;
-        let layout = Layout::read(qtest, port, &capabilities)?;
+        let layout = Layout::read(qtest, port, &capabilities, &bars)?;
         let messages = Messages::find(qtest, port, &capabilities)?;
         let cost = Cost {
             control_queue: control_queue(qtest, port, &layout, &bars)?,
@@ -110,9 +115,10 @@ fn control_queue(
     layout: &Layout,
     bars: &[PlacedBar],
 ) -> Result<Option<u64>> {
-    let common = bars.iter().find(|bar| bar.index == layout.common.bar);
-    let base = common.context("no BAR for the registers")?.address;
-    let queues = bus::decoding(qtest, port, |qtest| layout.queues(qtest, base))?;
+    let mut all = bars.iter();
+    let bar = all.find(|bar| bar.index == layout.registers_bar());
+    let bar = bar.context("no BAR for the registers")?;
+    let queues = bus::decoding(qtest, port, |qtest| layout.queues(qtest, bar))?;
     Ok((queues % 2 == 1).then(|| queues - 1))
 }
 
@@ -175,6 +181,11 @@ impl Card {
         &self.machine
     }
 
+    /// Its name in QEMU.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Lets `body` at the card, if it is there; an error in it is remembered.
     pub(crate) fn with(&self, body: impl FnOnce(CardAccess<'_>) -> Result<()>) {
         self.machine.with(|core| {
@@ -198,6 +209,46 @@ impl Card {
             Ok(())
         });
         bars
+    }
+
+    /// Whether the driver has taken a feature, as QEMU sees it.
+    ///
+    /// # Errors
+    ///
+    /// QEMU does not answer.
+    pub fn has_taken(&self, feature: &str) -> Result<bool> {
+        let of = |it: &mut Monitor| seen::has_taken(it, &self.id, feature);
+        self.machine.monitor(of)
+    }
+
+    /// Pulls the cable out of the card, or puts it in.
+    ///
+    /// # Errors
+    ///
+    /// As above.
+    pub fn set_link(&self, up: bool) -> Result<()> {
+        let name = self.id.clone();
+        let set = qmp::set_link { name, up };
+        self.machine.monitor(|it| it.execute(&set)).map(drop)
+    }
+
+    /// How the card is reached.
+    ///
+    /// # Errors
+    ///
+    /// It is gone.
+    pub fn reach(&self) -> Result<Reach> {
+        self.machine.try_with(|core| {
+            let card = &core.place_at(self.port)?.card;
+            let side = card.as_ref().context("the card is gone")?;
+            let bars = side.host_side.list();
+            let ports = bars.iter().filter(|bar| bar.kind == BarKind::Ports);
+            Ok(Reach {
+                port_bars: ports.map(|bar| bar.index).collect(),
+                doorbell_distance: side.layout.doorbell_distance(),
+                is_express: side.host_side.is_express(),
+            })
+        })
     }
 
     /// As [`Machine::poll`].

@@ -1,13 +1,15 @@
 //! The PCI function that the host has in its slot: QEMU's, with two things of its own.
 //!
 //! The host's addresses are not QEMU's: its BAR registers are kept here, and an access to a BAR goes to
-//! where QEMU has it. All memory BARs are 64-bit ones to the host, as those of the embedded device are.
+//! where QEMU has it, be it memory or I/O ports. All memory BARs are 64-bit ones to the host, as those of
+//! the embedded device are.
 //! The other is the MSI-X table, see [`crate::interrupts`].
 
 use anyhow::{Context, Result};
-use devices::pci::{Bar, ConfigSpace, HeaderIds, PciFunction};
+use devices::pci::{Bar, BarKind, ConfigSpace, HeaderIds, PciFunction};
 
-use crate::bus::{self, FoundCapability, PlacedBar, Port};
+use crate::bars::PlacedBar;
+use crate::bus::{self, FoundCapability, Port};
 use crate::card::{Card, CardSide};
 use crate::interrupts::Word;
 use crate::qtest::{Qtest, Width};
@@ -40,20 +42,28 @@ impl HostSide {
         }
     }
 
-    /// Where an access to a BAR goes.
-    fn address(&self, bar: u8, offset: u64) -> Result<u64> {
-        let bars = self.bars.iter();
-        let found = bars.clone().find(|one| one.index == bar);
-        let PlacedBar { address, size, .. } = found.with_context(|| format!("no BAR {bar}"))?;
-        anyhow::ensure!(offset < *size, "BAR {bar} ends before {offset:#x}");
-        Ok(address + offset)
+    /// The BAR of an access, if it answers.
+    fn bar(&self, index: u8) -> Result<Option<PlacedBar>> {
+        let mut bars = self.bars.iter();
+        let found = bars.find(|one| one.index == index);
+        let bar = *found.with_context(|| format!("no BAR {index}"))?;
+        let answers = match bar.kind {
+            BarKind::Memory => self.registers.decodes_memory(),
+            BarKind::Ports => self.registers.decodes_ports(),
+        };
+        Ok(answers.then_some(bar))
+    }
+
+    /// Whether the function is PCI Express.
+    #[must_use]
+    pub fn is_express(&self) -> bool {
+        self.express.is_some()
     }
 
     /// The BARs, for the host.
     #[must_use]
     pub fn list(&self) -> Vec<Bar> {
-        let bar = |one: &PlacedBar| Bar::memory(one.index, one.size);
-        self.bars.iter().map(bar).collect()
+        self.bars.iter().map(PlacedBar::for_host).collect()
     }
 }
 
@@ -69,7 +79,7 @@ fn registers(bars: &[PlacedBar]) -> ConfigSpace {
     };
     let mut registers = ConfigSpace::new(nobody, 256);
     for bar in bars {
-        registers.add_bar(Bar::memory(bar.index, bar.size), bar.is_prefetchable);
+        registers.add_bar(bar.for_host(), bar.is_prefetchable);
     }
     registers
 }
@@ -144,54 +154,57 @@ impl CardAccess<'_> {
         self.port.function().write(self.qtest, offset, width, value)
     }
 
-    fn bar_read(&mut self, bar: u8, offset: u64, data: &mut [u8]) -> Result<()> {
+    fn bar_read(&mut self, index: u8, offset: u64, data: &mut [u8]) -> Result<()> {
         let side = &mut *self.side;
-        if !side.host_side.registers.decodes_memory() {
+        let Some(bar) = side.host_side.bar(index)? else {
             return Ok(());
-        }
+        };
         side.cost.register_reads += 1;
+        side.cost.port_accesses += u64::from(bar.kind == BarKind::Ports);
         let width = width(data)?;
-        if let Some(place) = side.messages.place(bar, offset)
+        if let Some(place) = side.messages.place(index, offset)
             && let Some(programmed) = side.messages.read(place)
         {
             put(data, u64::from(programmed));
             return Ok(());
         }
-        let address = side.host_side.address(bar, offset)?;
-        let value = self.qtest.read(address, width)?;
+        let value = bar.read(self.qtest, offset, width)?;
         put(data, value);
         Ok(())
     }
 
-    fn bar_write(&mut self, bar: u8, offset: u64, data: &[u8]) -> Result<()> {
+    fn bar_write(&mut self, index: u8, offset: u64, data: &[u8]) -> Result<()> {
         let side = &mut *self.side;
-        if !side.host_side.registers.decodes_memory() {
+        let Some(bar) = side.host_side.bar(index)? else {
             return Ok(());
-        }
+        };
+        side.cost.port_accesses += u64::from(bar.kind == BarKind::Ports);
         let width = width(data)?;
         let mut value = get(data);
-        if let Some(place) = side.messages.place(bar, offset) {
+        if let Some(place) = side.messages.place(index, offset) {
             // The PCI Local Bus Specification 3.0, 6.8.2, knows 4 and 8 bytes; the host uses 4.
             anyhow::ensure!(width == Width::Long, "{} bytes of an entry", data.len());
             value = u64::from(side.messages.write(place, value as u32));
             side.cost.mask_changes += u64::from(place.word == Word::Control);
-        } else if let Some(queue) = side.layout.doorbell(bar, offset) {
+        } else if let Some(queue) = side.layout.doorbell(index, offset, value) {
             *side.cost.doorbells.entry(queue).or_default() += 1;
         } else {
             side.cost.register_writes += 1;
         }
-        let address = side.host_side.address(bar, offset)?;
-        self.qtest.write(address, width, value)
+        bar.write(self.qtest, offset, width, value)
     }
 
-    /// A function level reset: what it was told is forgotten, BARs and messages included.
+    /// What it was told is forgotten, BARs and messages included: a function level reset, or a reset of the
+    /// bus behind its port if it is not PCI Express.
     fn lose_power(&mut self) -> Result<()> {
         let side = &mut *self.side;
-        let express = side.host_side.express;
-        let at = express.context("the function is not PCI Express")? + DEVICE_CONTROL;
-        let config = self.port.function();
-        let control = config.read(self.qtest, at, Width::Word)?;
-        config.write(self.qtest, at, Width::Word, control | RESET)?;
+        if let Some(express) = side.host_side.express {
+            let (config, at) = (self.port.function(), express + DEVICE_CONTROL);
+            let control = config.read(self.qtest, at, Width::Word)?;
+            config.write(self.qtest, at, Width::Word, control | RESET)?;
+        } else {
+            bus::reset_behind(self.qtest, self.port)?;
+        }
         bus::place(self.qtest, self.port, &side.host_side.bars)?;
         side.host_side.registers = registers(&side.host_side.bars);
         side.messages.forget();

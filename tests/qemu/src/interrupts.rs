@@ -87,21 +87,27 @@ pub struct Messages {
 }
 
 impl Messages {
-    /// Finds the table of the card behind a port.
+    /// Finds the table of the card behind a port. A card without MSI-X has no vectors.
     ///
     /// # Errors
     ///
-    /// There is no MSI-X, or QEMU does not answer.
+    /// QEMU does not answer.
     pub fn find(qtest: &mut Qtest, port: Port, capabilities: &[FoundCapability]) -> Result<Self> {
         const MSIX: u8 = 0x11;
-        let msix = capabilities.iter().find(|one| one.id == MSIX);
-        let at = msix.context("the function has no MSI-X")?.at;
+        let slots = SLOTS + port.number() as u64 * CARD_BYTES;
+        let Some(msix) = capabilities.iter().find(|one| one.id == MSIX) else {
+            return Ok(Self::of(slots, 0, 0));
+        };
         let config = port.function();
-        let control = config.read(qtest, at + 2, Width::Word)?;
-        let table = config.read(qtest, at + 4, Width::Long)?;
-        let vectors = (control & 0x7ff) as usize + 1;
-        Ok(Self {
-            slots: SLOTS + port.number() as u64 * CARD_BYTES,
+        let control = config.read(qtest, msix.at + 2, Width::Word)?;
+        let table = config.read(qtest, msix.at + 4, Width::Long)?;
+        Ok(Self::of(slots, (control & 0x7ff) as usize + 1, table))
+    }
+
+    /// Of so many vectors, whose `table` is where the capability says.
+    fn of(slots: u64, vectors: usize, table: u32) -> Self {
+        Self {
+            slots,
             table: Registers {
                 bar: (table & 7) as u8,
                 offset: u64::from(table & !7),
@@ -109,7 +115,7 @@ impl Messages {
             },
             programmed: vec![Message::default(); vectors],
             counts: vec![0; vectors],
-        })
+        }
     }
 
     /// The word of the table at an offset of a BAR.

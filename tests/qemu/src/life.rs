@@ -1,38 +1,23 @@
 //! The life that the suite runs: boot, traffic with pauses, chains of frames, unload; and what it cost.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use devices::wire::Frame;
-use devices::wire::stack::PingPlan;
-use ndis_host::ndis::adversary::{self, Adversary};
 use ndis_host::ndis::event_log;
-use ndis_host::{pnp, sched};
-use scenarios::world::{
-    AdapterOptions, DriverImage, GUEST_ADDRESS, GUEST_MAC, MILLISECOND_NS, SECOND_NS, World,
-    WorldOptions,
-};
+use ndis_host::registry::Value;
+use scenarios::world::{AdapterOptions, DriverImage, GUEST_MAC, SECOND_NS, World, WorldOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{Qemu, QemuOptions, Ring};
 use crate::capture::{self, Captured};
 use crate::card::{Card, Cost};
-use crate::frames::odd_frame;
 use crate::hotplug::Style;
-
-/// Bytes of the stream, each way.
-const BYTES: u64 = 4_000_000;
-/// Pauses of the binding under it.
-const PAUSES: u64 = 4;
-/// Time from one ping to the next, each way.
-const PING_NS: u64 = MILLISECOND_NS;
-/// Frames that are sent in one call, and how often.
-const CHAIN: usize = 32;
-const CHAINS: usize = 128;
-/// Time for a step: less than the judge has, so that a step that fails is told with the device's state.
-const PATIENCE_NS: u64 = 20 * SECOND_NS;
+use crate::load::{self, CHAIN, Load, PING_NS};
+use crate::seen::Seen;
+use crate::tap::Tap;
 
 /// Run one life of the driver on QEMU's virtio-net-pci.
 #[derive(Clone, Debug, Parser)]
@@ -48,6 +33,18 @@ pub struct LifeArgs {
     /// One more property of the device, as on QEMU's command line
     #[arg(long = "property", value_name = "NAME=VALUE")]
     pub properties: Vec<String>,
+    /// A registry value over the INF's default, as the text that it is
+    #[arg(long = "setting", value_name = "NAME=VALUE")]
+    pub settings: Vec<String>,
+    /// A TAP device of so many queues is the cable; this needs root [default: the cable is a socket]
+    #[arg(long, value_name = "QUEUES")]
+    pub tap: Option<usize>,
+    /// A short life: less traffic, no pauses
+    #[arg(long)]
+    pub short: bool,
+    /// The system sleeps so often under a stream, and wakes up
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub sleeps: u64,
     /// What the host chooses where it may
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
@@ -98,8 +95,10 @@ pub struct Report {
     pub traffic: Part,
     /// Chains of frames, sent as fast as they go.
     pub chains: Part,
-    /// What QEMU captured, dissected.
-    pub captured: Captured,
+    /// What device and driver have agreed on.
+    pub seen: Seen,
+    /// What QEMU captured, dissected; it captures nothing of a TAP device.
+    pub captured: Option<Captured>,
 }
 
 /// Lives it. Once per process.
@@ -109,23 +108,32 @@ pub struct Report {
 /// What went wrong.
 pub fn run(args: &LifeArgs) -> Result<Report> {
     let image = DriverImage::read(&args.image)?;
-    let qemu = qemu(args);
+    let qemu = qemu(args)?;
+    let load = Load {
+        sleeps: args.sleeps,
+        ..if args.short { Load::SHORT } else { Load::LONG }
+    };
     let options = WorldOptions::new(args.seed, &image).driving(qemu.clone());
     let mut world = World::start(&options)?;
     world.ping_interval_ns = PING_NS;
-    let lived = live(&mut world, &qemu).inspect_err(|_| eprint!("{}", world.describe()))?;
+    let adapter = adapter(args)?;
+    let lived = live(&mut world, &qemu, &adapter, load);
+    let (parts, seen) = lived.inspect_err(|_| eprint!("{}", world.describe()))?;
     let ending = world.finish();
     ensure!(ending.is_clean(), "{ending}");
 
     let card = qemu.adapter()?;
-    let captured = capture::dissect(&quit(&card)?, GUEST_MAC)?;
-    expect_whole(&captured, &card.cost())?;
-    let [boot, traffic, chains] = lived;
+    let captured = end(args, &card)?;
+    if let Some(captured) = &captured {
+        expect_whole(captured, &card.cost(), load)?;
+    }
+    let [boot, traffic, chains] = parts;
     Ok(Report {
         qemu_version: card.machine().version(),
         boot,
         traffic,
         chains,
+        seen,
         captured,
     })
 }
@@ -137,98 +145,69 @@ pub fn run(args: &LifeArgs) -> Result<Report> {
 /// What went wrong.
 pub fn run_case(name: &str, args: &LifeArgs) -> Result<()> {
     let image = DriverImage::read(&args.image)?;
-    let qemu = qemu(args);
+    let qemu = qemu(args)?;
     let options = WorldOptions::new(args.seed, &image).driving(qemu.clone());
     scenarios::cases::run(name, &options)?;
-    capture::dissect(&quit(&qemu.adapter()?)?, GUEST_MAC).map(drop)
+    end(args, &qemu.adapter()?).map(drop)
 }
 
-/// Ends QEMU and returns what it captured of the only cable.
-fn quit(card: &Card) -> Result<Vec<u8>> {
+/// Ends QEMU and returns what it captured of the only cable; nothing of a TAP device.
+fn end(args: &LifeArgs, card: &Card) -> Result<Option<Captured>> {
     let mut captures = card.machine().quit()?;
-    captures.pop().context("a cable was captured")
+    if args.tap.is_some() {
+        return Ok(None);
+    }
+    let capture = captures.pop().context("a cable was captured")?;
+    capture::dissect(&capture, GUEST_MAC).map(Some)
 }
 
-fn qemu(args: &LifeArgs) -> std::sync::Arc<Qemu> {
-    Qemu::new(QemuOptions {
+fn qemu(args: &LifeArgs) -> Result<Arc<Qemu>> {
+    let options = QemuOptions {
         qemu: args.qemu.clone(),
         ring: args.ring,
         messages: args.messages,
         properties: args.properties.clone(),
+        destination: Vec::new(),
         hotplug: Style::Acpi,
         primary: false,
-    })
+    };
+    let tap = args.tap.map(Tap::make).transpose()?;
+    Ok(Qemu::over(options, tap))
 }
 
-fn live(world: &mut World, qemu: &Qemu) -> Result<[Part; 3]> {
+fn adapter(args: &LifeArgs) -> Result<AdapterOptions> {
+    let mut options = AdapterOptions::default();
+    for setting in &args.settings {
+        let (name, value) = setting.split_once('=').context("NAME=VALUE")?;
+        options = options.with(name, Value::Sz(value.to_owned()));
+    }
+    Ok(options)
+}
+
+fn live(
+    world: &mut World,
+    qemu: &Qemu,
+    adapter: &AdapterOptions,
+    load: Load,
+) -> Result<([Part; 3], Seen)> {
     let started = Instant::now();
-    world.add_adapter(&AdapterOptions::default())?;
+    world.add_adapter(adapter)?;
     world.start_adapter()?;
     world.wait_for_link(10 * SECOND_NS)?;
     let card = qemu.adapter()?;
     let boot = Part::between(&Cost::default(), &card.cost(), started);
-    let traffic = part(&card, || carry(world))?;
-    let chains = part(&card, || send_chains(world))?;
+    let mtu = load::use_mtu(world)?;
+    let traffic = part(&card, || load::carry(world, load))?;
+    let chains = part(&card, || load::send_chains(world, load))?;
     expect_undisturbed(world, &card.cost())?;
     let packed = card.has_packed_rings()?;
     let wanted = qemu.options().ring == Ring::Packed;
     ensure!(packed == wanted, "packed rings: {packed}, not {wanted}");
-    pause(world)?;
-    Ok([boot, traffic, chains])
-}
-
-/// A stream and pings, both ways.
-fn carry(world: &World) -> Result<()> {
-    let plan = PingPlan::new(GUEST_ADDRESS, PING_NS);
-    let pings = world.peer.with(|stack, now| stack.start_ping(plan, now));
-    let traffic = world.start_traffic(BYTES);
-    let report = world.finish_traffic(traffic, PATIENCE_NS)?;
-    world.peer.with(|stack, _| stack.stop_ping(pings));
-    let of_peer = world.peer.inspect(|stack| stack.ping(pings));
-    for (whose, pings) in [("guest", report.ping), ("peer", of_peer)] {
-        ensure!(pings.answered > 0, "the {whose}'s pings: {pings:?}");
-    }
-    world.drain();
-    Ok(())
-}
-
-/// NDIS pauses the stack now and then under a stream, which survives it.
-fn pause(world: &World) -> Result<()> {
-    let traffic = world.start_traffic(BYTES);
-    for pause in 1..=PAUSES {
-        world.wait_for_bytes(traffic, pause * BYTES / PAUSES, PATIENCE_NS)?;
-        pnp::pause_stack(world.adapter().device);
-        sched::sleep(2 * MILLISECOND_NS);
-        pnp::restart_stack(world.adapter().device);
-    }
-    world.finish_traffic(traffic, PATIENCE_NS).map(drop)
-}
-
-/// Many sends of many frames each.
-fn send_chains(world: &World) -> Result<()> {
-    /// Chains on their way at a time.
-    const AT_ONCE: u64 = 3;
-    // The bar is for chains as they are sent, not for what NDIS may make of them.
-    let usual = adversary::current();
-    adversary::set(Adversary::PLAIN);
-    let before = world.tcpip.counters().frames_completed;
-    for chain in 0..CHAINS {
-        let frames: Vec<Frame> = (0..CHAIN)
-            .map(|frame| odd_frame(chain * CHAIN + frame))
-            .collect();
-        let room = ((chain + 1) as u64).saturating_sub(AT_ONCE) * CHAIN as u64;
-        world.wait_for("earlier chains", PATIENCE_NS, || {
-            world.tcpip.counters().frames_completed >= before + room
-        })?;
-        ensure!(world.tcpip.send_chain(&frames), "TCP/IP is not bound");
-    }
-    let all = before + (CHAINS * CHAIN) as u64;
-    world.wait_for("all chains", PATIENCE_NS, || {
-        world.tcpip.counters().frames_completed >= all
-    })?;
-    adversary::set(usual);
-    world.drain();
-    Ok(())
+    load::unplug(world, &card, load)?;
+    let seen = Seen::look(&card, mtu)?;
+    load::pause(world, load)?;
+    load::sleep(world, load)?;
+    Ok(([boot, traffic, chains], seen))
 }
 
 /// Nothing was lost but what the wire had no room for, nothing came twice, the link stayed up, the driver
@@ -259,14 +238,14 @@ fn expect_undisturbed(world: &World, cost: &Cost) -> Result<()> {
 }
 
 /// QEMU captured just the frames that crossed.
-fn expect_whole(captured: &Captured, cost: &Cost) -> Result<()> {
+fn expect_whole(captured: &Captured, cost: &Cost, load: Load) -> Result<()> {
     let crossed = [cost.frames_from_guest, cost.frames_to_guest];
     let seen = [captured.from_guest, captured.to_guest];
     ensure!(
         seen == crossed,
         "QEMU captured {seen:?} frames from and to the guest, of {crossed:?}"
     );
-    let chains = (CHAINS * CHAIN) as u64;
+    let chains = (load.chains * CHAIN) as u64;
     ensure!(
         captured.chains == chains,
         "{} frames of chains, not {chains}",

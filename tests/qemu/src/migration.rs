@@ -10,6 +10,8 @@
 //! 4. It sends what is left, and its devices' state; the destination goes on.
 //! 5. The destination's memory is mapped in the place of the source's, at the same addresses. The
 //!    driver never learns of it.
+//!
+//! A destination whose devices can't be put into the state of the source's ends, and the source goes on.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -50,10 +52,18 @@ pub struct Departure {
 
 /// What a migration was.
 pub struct Arrival {
-    /// The QEMU that the guest has left.
-    pub source: Process,
+    /// How it ended.
+    pub end: End,
     /// How long the processors stood still.
     pub stopped: Duration,
+}
+
+/// How a migration ended.
+pub enum End {
+    /// The guest is on the destination; this is the QEMU that it has left.
+    Moved(Box<Process>),
+    /// The destination could not make use of what it got, and the guest goes on where it was.
+    Stayed,
 }
 
 impl Departure {
@@ -65,16 +75,19 @@ impl Departure {
     pub fn begin(machine: &Machine, to: &MachineOptions) -> Result<Self> {
         let memory = memory_file("guest-ram")?;
         memory.set_len(shared(&memory).whole)?;
-        let mut destination = Process::start(shared(&memory), to)?;
-        destination.qtest.watch_pins()?;
         let (ours, theirs) = UnixStream::pair()?;
-        let monitor = &mut destination.process.monitor;
-        monitor.prepare_migration()?;
-        monitor.give(SOCKET, theirs.as_fd())?;
-        monitor.execute(&qmp::migrate_incoming {
-            uri: Some(ADDRESS.to_owned()),
-            channels: None,
-            exit_on_error: None,
+        let destination = sched::outside(|| {
+            let mut destination = Process::start(shared(&memory), to)?;
+            destination.qtest.watch_pins()?;
+            let monitor = &mut destination.process.monitor;
+            monitor.prepare_migration()?;
+            monitor.give(SOCKET, theirs.as_fd())?;
+            monitor.execute(&qmp::migrate_incoming {
+                uri: Some(ADDRESS.to_owned()),
+                channels: None,
+                exit_on_error: None,
+            })?;
+            anyhow::Ok(destination)
         })?;
         let from = machine.events()?.len();
         let began_ns = sched::now();
@@ -146,14 +159,14 @@ impl Departure {
         let machine = self.machine.clone();
         let began = Instant::now();
         let crossed = sched::stopped(|| self.cross_stopped());
-        let source = crossed.map_err(|left| anyhow!("{left} threads do not stop"))??;
+        let end = crossed.map_err(|left| anyhow!("{left} threads do not stop"))??;
         let stopped = began.elapsed();
         machine.hold(false)?;
-        Ok(Arrival { source, stopped })
+        Ok(Arrival { end, stopped })
     }
 
     /// The part with all processors stopped.
-    fn cross_stopped(self) -> Result<Process> {
+    fn cross_stopped(self) -> Result<End> {
         let Self {
             machine,
             mut destination,
@@ -164,20 +177,29 @@ impl Departure {
         mark_all_pages(&machine)?;
         // What the guest sent, it sent from here.
         while machine.exchange() {}
-        machine.monitor(|it| {
+        let has_moved = machine.monitor(|it| {
             let state = MigrationStatus::pre_switchover;
             it.execute(&qmp::migrate_continue { state })?;
-            it.wait("the end of the migration", from, |event| {
-                is_status(event, MigrationStatus::completed)
-            })
+            let is_completed = |event: &Event| is_status(event, MigrationStatus::completed);
+            let end = it.wait("the end of the migration", from, |event| {
+                is_completed(event) || is_status(event, MigrationStatus::failed)
+            })?;
+            if !is_completed(&end.event) {
+                let goes_on = |event: &Event| matches!(event, Event::RESUME { .. });
+                it.wait("the source to go on", from, goes_on)?;
+            }
+            anyhow::Ok(is_completed(&end.event))
         })?;
+        if !has_moved {
+            return Ok(End::Stayed);
+        }
         let monitor = &mut destination.process.monitor;
         monitor.wait("the destination to go on", 0, |event| {
             matches!(event, Event::RESUME { .. })
         })?;
         let source = machine.go_on_with(destination, &memory, LOW_MEMORY as u64)?;
         memory::replace_file(memory, LOW_MEMORY as u64)?;
-        Ok(source)
+        Ok(End::Moved(Box::new(source)))
     }
 
     fn wait(

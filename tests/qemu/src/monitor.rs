@@ -59,7 +59,10 @@ impl Monitor {
             minor,
             micro,
         } = version.qemu;
-        self.version = format!("{major}.{minor}.{micro}{}", version.package);
+        self.version = format!("{major}.{minor}.{micro}");
+        if !version.package.is_empty() {
+            self.version.push_str(&format!(" ({})", version.package));
+        }
         Ok(())
     }
 
@@ -163,6 +166,8 @@ impl Monitor {
         let capabilities = vec![
             on(MigrationCapability::events),
             on(MigrationCapability::pause_before_switchover),
+            // Without it the source does not learn whether the destination could make use of what it got.
+            on(MigrationCapability::return_path),
         ];
         self.execute(&qmp::migrate_set_capabilities { capabilities })
             .map(drop)
@@ -229,6 +234,6 @@ fn time(stamp: Timestamp) -> Duration {
 }
 
 /// Where a virtio device is in QEMU's tree of objects.
-fn virtio_path(card: &str) -> String {
+pub(crate) fn virtio_path(card: &str) -> String {
     format!("/machine/peripheral/{card}/virtio-backend")
 }

@@ -128,13 +128,34 @@ impl Qtest {
         self.post(&format!("write{} {address:#x} {value:#x}", width.letter()))
     }
 
+    /// Writes to a port, some time before the next answer.
+    ///
+    /// # Errors
+    ///
+    /// 8 bytes are none that a port has; and as above.
+    pub fn write_port(&mut self, port: u16, width: Width, value: u64) -> Result<()> {
+        ensure!(width != Width::Quad, "8 bytes for a port");
+        self.post(&format!("out{} {port:#x} {value:#x}", width.letter()))
+    }
+
+    /// Reads a port.
+    ///
+    /// # Errors
+    ///
+    /// As above.
+    pub fn read_port(&mut self, port: u16, width: Width) -> Result<u64> {
+        ensure!(width != Width::Quad, "8 bytes of a port");
+        let answer = self.ask(&format!("in{} {port:#x}", width.letter()))?;
+        number(&answer)
+    }
+
     /// Writes 4 bytes to a port.
     ///
     /// # Errors
     ///
     /// As above.
     pub fn out_long(&mut self, port: u16, value: u32) -> Result<()> {
-        self.post(&format!("outl {port:#x} {value:#x}"))
+        self.write_port(port, Width::Long, u64::from(value))
     }
 
     /// Reads 4 bytes from a port.
@@ -143,8 +164,8 @@ impl Qtest {
     ///
     /// As above.
     pub fn in_long(&mut self, port: u16) -> Result<u32> {
-        let answer = self.ask(&format!("inl {port:#x}"))?;
-        u32::try_from(number(&answer)?).context("more than was asked for")
+        let value = self.read_port(port, Width::Long)?;
+        u32::try_from(value).context("more than was asked for")
     }
 
     /// Sends a command and waits for its answer: what comes behind OK.

@@ -5,19 +5,22 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use devices::wire::Frame;
+use ndis_host::ndis::adversary::{self, Adversary};
+use ndis_host::sched;
 use qapi::Enum;
 use qapi::qmp::Event as QemuEvent;
 use scenarios::migration::Rig;
 use scenarios::report::{Details, Event};
 use scenarios::world::backend::Backend;
-use scenarios::world::{MILLISECOND_NS, SECOND_NS, WithdrawalTimes, World};
+use scenarios::world::{GUEST_MAC, MILLISECOND_NS, SECOND_NS, WithdrawalTimes, World};
 
 use crate::backend::{PRIMARY, Qemu, QemuOptions};
 use crate::bus::Port;
+use crate::capture::{self, Captured};
 use crate::card::{Card, Cost};
 use crate::frames::odd_frame;
 use crate::hotplug::News;
-use crate::migration::Departure;
+use crate::migration::{Departure, End};
 use crate::monitor::Told;
 
 /// Time from one ping to the next: real time, so there can't be too many.
@@ -43,6 +46,8 @@ pub struct QemuRig {
     odd_frames: usize,
     /// QEMUs that the guest has left.
     left: u32,
+    /// What they captured of the cable of each port.
+    captured: [Captured; 2],
 }
 
 impl QemuRig {
@@ -63,6 +68,7 @@ impl QemuRig {
             boot: None,
             odd_frames: 0,
             left: 0,
+            captured: Default::default(),
         }
     }
 
@@ -72,12 +78,16 @@ impl QemuRig {
 
     /// Fills the VF with sends.
     fn send_lists(&mut self, world: &World) -> Result<()> {
+        // As they are sent, not as NDIS may divide them: a doorbell each would take longer than they do.
+        let usual = adversary::current();
+        adversary::set(Adversary::PLAIN);
         for _ in 0..LISTS {
             let first = self.odd_frames;
             self.odd_frames += FRAMES;
             let frames: Vec<Frame> = (first..self.odd_frames).map(odd_frame).collect();
             ensure!(world.tcpip.send_chain(&frames), "TCP/IP is not bound");
         }
+        adversary::set(usual);
         Ok(())
     }
 
@@ -111,7 +121,27 @@ impl QemuRig {
         self.details.messages_per_1000 = per_thousand(cost.all_messages(), sent + received);
         self.details.commands_per_1000 = per_thousand(commands, sent + received);
         self.wrong.extend(machine.complaints());
-        machine.quit().map(drop)
+        let captures = machine.quit()?;
+        self.dissect(&captures)?;
+        for (number, captured) in self.captured.iter().enumerate() {
+            let wire = machine.wire(Port::at(number));
+            // Both ways together: what the guest sends to all by one path comes back by the other.
+            let seen = captured.from_guest + captured.to_guest;
+            let crossed = wire.from_guest + wire.announcements + wire.to_guest;
+            ensure!(
+                seen == crossed,
+                "port {number}: QEMU captured {seen} frames, of {crossed}"
+            );
+        }
+        Ok(())
+    }
+
+    /// Dissects what a QEMU captured: each frame is one that belongs there, and whole.
+    fn dissect(&mut self, captures: &[Vec<u8>]) -> Result<()> {
+        for (captured, pcap) in self.captured.iter_mut().zip(captures) {
+            captured.add_all(&capture::dissect(pcap, GUEST_MAC)?);
+        }
+        Ok(())
     }
 }
 
@@ -126,6 +156,10 @@ impl Rig for QemuRig {
 
     fn hops(&self) -> u32 {
         self.hops
+    }
+
+    fn tick_ns(&self) -> u64 {
+        2 * MILLISECOND_NS
     }
 
     fn prepare(&self, world: &mut World) {
@@ -162,14 +196,19 @@ impl Rig for QemuRig {
 
     fn cross(&mut self, _world: &World) -> Result<()> {
         let departure = self.departure.take().context("no migration is under way")?;
-        let mut arrival = departure.cross()?;
-        let told = arrival.source.monitor.events()?.to_vec();
-        self.note_events(&told);
-        self.left += 1;
+        let arrival = departure.cross()?;
         self.details
             .stops_ns
             .push(arrival.stopped.as_nanos() as u64);
-        arrival.source.quit().map(drop)
+        let End::Moved(mut source) = arrival.end else {
+            self.details.refused += 1;
+            return Ok(());
+        };
+        let told = source.monitor.events()?.to_vec();
+        self.note_events(&told);
+        self.left += 1;
+        let captures = sched::outside(|| source.quit())?;
+        self.dissect(&captures)
     }
 
     fn end(&mut self) -> (Option<Details>, Vec<String>) {

@@ -1,8 +1,7 @@
-//! Frames between QEMU and the switch: each is a datagram.
+//! Frames between QEMU and the switch.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
-use std::os::unix::net::UnixDatagram;
 
 use anyhow::{Context, Result};
 use devices::wire::Frame;
@@ -11,8 +10,10 @@ use crate::process::Cable;
 
 /// Frames that are taken in one go.
 const BATCH: usize = 256;
-/// Longest datagram.
-const LONGEST: usize = 1 << 16;
+/// Longest datagram, and room for what a TAP device has in front of a frame.
+const LONGEST: usize = (1 << 16) + 16;
+/// What goes wrong with frames of QEMU's.
+const RECEIVING: &str = "receiving from QEMU";
 /// Frames for the guest that may wait for room in the socket, as behind a TAP device; and while they are
 /// held, which is the network's doing.
 const BACKLOG: usize = 1000;
@@ -55,20 +56,16 @@ pub struct Wire {
 
 impl Wire {
     /// The end of a cable.
-    ///
-    /// # Errors
-    ///
-    /// The sockets can't be made not to block.
-    pub fn new(cable: Cable) -> Result<Self> {
-        cable.ours.set_nonblocking(true)?;
-        Ok(Self {
+    #[must_use]
+    pub fn new(cable: Cable) -> Self {
+        Self {
             cable,
             waiting: VecDeque::new(),
             held: false,
             released: 0,
             buffer: vec![0; LONGEST],
             counters: WireCounters::default(),
-        })
+        }
     }
 
     /// Frames that crossed so far.
@@ -94,7 +91,7 @@ impl Wire {
     ///
     /// As above.
     pub fn is_taken(&self) -> Result<bool> {
-        Ok(rustix::io::ioctl_fionread(&self.cable.theirs)? == 0)
+        self.cable.is_taken().context("what QEMU has taken")
     }
 
     /// A frame for the guest. QEMU takes none while the guest has no buffers, so it may have to wait.
@@ -126,8 +123,8 @@ impl Wire {
         while let Some(frame) = self.waiting.front()
             && !self.held
         {
-            match self.cable.ours.send(frame) {
-                Ok(_) => {
+            match self.cable.send(frame) {
+                Ok(()) => {
                     self.waiting.pop_front();
                     self.counters.to_guest += 1;
                 }
@@ -146,7 +143,7 @@ impl Wire {
     pub fn receive(&mut self) -> Result<Vec<Frame>> {
         let mut frames = Vec::new();
         while frames.len() < BATCH {
-            match receive(&self.cable.ours, &mut self.buffer)? {
+            match self.cable.receive(&mut self.buffer).context(RECEIVING)? {
                 Some(frame) if frame.get(ETHER_TYPE) == Some(&REVERSE_ARP) => {
                     self.counters.announcements += 1;
                 }
@@ -164,13 +161,19 @@ impl Wire {
     ///
     /// As above.
     pub fn cut(&mut self) -> Result<()> {
-        self.cable.theirs.set_nonblocking(true)?;
-        let mut left = self.waiting.len() as u64;
+        let waiting = self.waiting.len() as u64;
         self.waiting.clear();
-        while receive(&self.cable.theirs, &mut self.buffer)?.is_some() {
-            left += 1;
+        let mut sent = 0;
+        while self
+            .cable
+            .take_back(&mut self.buffer)
+            .context(RECEIVING)?
+            .is_some()
+        {
+            sent += 1;
         }
-        self.counters.cut += left;
+        self.counters.to_guest -= sent;
+        self.counters.cut += sent + waiting;
         Ok(())
     }
 
@@ -180,11 +183,9 @@ impl Wire {
     ///
     /// As above.
     pub fn move_to(&mut self, cable: Cable) -> Result<()> {
-        cable.ours.set_nonblocking(true)?;
         let old = std::mem::replace(&mut self.cable, cable);
-        old.theirs.set_nonblocking(true)?;
         let mut left = Vec::new();
-        while let Some(frame) = receive(&old.theirs, &mut self.buffer)? {
+        while let Some(frame) = old.take_back(&mut self.buffer).context(RECEIVING)? {
             left.push(frame);
         }
         self.counters.redelivered += left.len() as u64;
@@ -194,14 +195,5 @@ impl Wire {
             self.waiting.push_front(frame);
         }
         Ok(())
-    }
-}
-
-/// The next datagram, if there is one.
-fn receive(socket: &UnixDatagram, buffer: &mut [u8]) -> Result<Option<Frame>> {
-    match socket.recv(buffer) {
-        Ok(length) => Ok(buffer.get(..length).map(<[u8]>::to_vec)),
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(error).context("receiving from QEMU"),
     }
 }

@@ -1,7 +1,7 @@
 //! Suite `core`: the device core under tools that find what its own tests can't: callgrind, which counts
 //! what a packet costs, loom, Miri, and fuzzing with a hostile device.
 
-use std::fs;
+use std::{fs, thread};
 
 use anyhow::{Context, Result};
 
@@ -37,9 +37,25 @@ const FUZZED_S: u32 = 20;
 /// The nightly toolchain or cargo-fuzz is missing and can't be added.
 pub(super) fn run(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     tally.check("costs at the ring", ring::check(workspace));
-    tally.cargo_test("loom", loom(workspace));
     nightly::require(&["rust-src", "miri"])?;
-    tally.cargo_test("miri", miri(workspace));
+    // Miri takes minutes on one processor: the others have the rest meanwhile.
+    thread::scope(|scope| {
+        let interpreted = scope.spawn(|| {
+            let mut tally = Tally::default();
+            tally.cargo_test("miri", miri(workspace));
+            tally
+        });
+        tally.cargo_test("loom", loom(workspace));
+        let fuzzed = fuzz_all(workspace, tally);
+        match interpreted.join() {
+            Ok(found) => tally.add(found),
+            Err(_) => tally.fail("miri"),
+        }
+        fuzzed
+    })
+}
+
+fn fuzz_all(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     require_cargo_fuzz(workspace)?;
     for (target, max_len) in TARGETS {
         let fuzzed = fuzz(workspace, target, max_len);

@@ -9,7 +9,7 @@ use crate::explore;
 use crate::workspace::Workspace;
 
 /// What the suite explores: a minute or so on two processors.
-const EXPLORED: &str = "0..2000";
+const EXPLORED: &str = "0..1000";
 
 /// Runs the suite.
 ///

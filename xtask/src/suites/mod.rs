@@ -17,6 +17,7 @@ mod tally;
 mod tsan;
 mod unit;
 
+pub(crate) use qemu::require_qemu;
 use tally::Tally;
 
 /// A suite by name.
@@ -46,7 +47,7 @@ const ALL: [Suite; 5] = [
     },
     Suite {
         name: "qemu",
-        is_usual: false,
+        is_usual: true,
         run: qemu::run,
     },
     Suite {
@@ -113,7 +114,10 @@ mod tests {
 
     #[test]
     fn no_name_means_the_usual_suites() {
-        assert_eq!(chosen(&[]).unwrap(), ["unit", "core", "host", "tsan"]);
+        assert_eq!(
+            chosen(&[]).unwrap(),
+            ["unit", "core", "host", "qemu", "tsan"]
+        );
     }
 
     #[test]

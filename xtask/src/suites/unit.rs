@@ -80,10 +80,10 @@ fn tests(workspace: &Workspace, tally: &mut Tally) {
         .args(images_excluded())
         .arg("--no-fail-fast");
     tally.cargo_test("tests of the crates", all);
-    // The other tests of these run the image: suites `host` and `qemu`.
-    let report =
-        workspace
-            .cargo("test")
-            .args(["--package", "scenarios", "--package", "qemu-host", "--lib"]);
+    // The other tests of these run the image: suites `host` and `qemu`, which have them in this profile.
+    let report = workspace
+        .cargo("test")
+        .args(["--profile", "tools", "--lib"])
+        .args(["--package", "scenarios", "--package", "qemu-host"]);
     tally.cargo_test("tests of the report, and of what speaks to QEMU", report);
 }

@@ -26,6 +26,8 @@ pub struct AdapterReport {
     pub packet_filter: u32,
     /// Its current address.
     pub mac: [u8; 6],
+    /// The MTU that the miniport has declared, bytes.
+    pub mtu: Option<u32>,
     /// Its bindings.
     pub bindings: Vec<BindingReport>,
 }
@@ -50,9 +52,11 @@ pub fn adapters() -> Vec<AdapterReport> {
 }
 
 fn report(adapter: &'static Adapter) -> AdapterReport {
-    let (link, packet_filter) = adapter
-        .state
-        .with(|state| (state.link.clone(), state.filter.now.filter));
+    let (link, packet_filter, mtu) = adapter.state.with(|state| {
+        let general = state.declared.general;
+        let mtu = general.map(|general| general.MtuSize);
+        (state.link.clone(), state.filter.now.filter, mtu)
+    });
     let describe = |binding: &'static super::bindings::Binding| BindingReport {
         protocol: binding.protocol.name.clone(),
         state: binding.phase(),
@@ -67,6 +71,7 @@ fn report(adapter: &'static Adapter) -> AdapterReport {
         receives_out: adapter.receives_out(),
         packet_filter,
         mac: super::filter::own_address(adapter),
+        mtu,
         bindings: adapter.bindings().into_iter().map(describe).collect(),
     }
 }

@@ -70,6 +70,24 @@ pub fn in_driver<R>(body: impl FnOnce() -> R) -> R {
     result
 }
 
+/// Waits for somebody who is not of the machine, such as another process: without baton and CPU where
+/// the machine runs freely, so that it goes on meanwhile. Below DISPATCH.
+///
+/// `body` must not use host state.
+pub fn outside<R>(body: impl FnOnce() -> R) -> R {
+    if !is_on() {
+        return body();
+    }
+    core(|core| core.take_cpu(core.current));
+    depart();
+    let result = body();
+    baton::acquire();
+    core(|core| core.context(baton::me()).state = State::Ready);
+    await_cpu();
+    core(|core| core.set_state(State::Running));
+    result
+}
+
 /// Gives up the baton, for driver code.
 pub(super) fn enter_driver() {
     IN_DRIVERS.fetch_add(1, Ordering::Relaxed);

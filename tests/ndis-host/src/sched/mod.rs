@@ -30,7 +30,7 @@ mod world;
 
 pub use baton::BatonCell;
 pub use block::{exit_thread, sleep, spin, wait, wake_waiters};
-pub use free::in_driver;
+pub use free::{in_driver, outside};
 pub use gate::{caller_behind, gate};
 pub use groups::{
     LARGEST_GROUP, cpu_of, cpus_in, cpus_of, group_of, groups, mask_of, number_in_group,

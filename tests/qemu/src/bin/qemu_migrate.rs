@@ -25,6 +25,10 @@ struct Args {
     /// How often the guest migrates
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     hops: u32,
+    /// One more property of the adapter's device on the hosts that the guest is to migrate to; the guest
+    /// stays where it is if that offers too little
+    #[arg(long = "destination-property", value_name = "NAME=VALUE")]
+    destination: Vec<String>,
     /// QEMU
     #[arg(long, value_name = "PROGRAM", default_value = "qemu-system-x86_64")]
     qemu: PathBuf,
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
         ring: args.ring,
         messages: None,
         properties: Vec::new(),
+        destination: args.destination,
         hotplug: args.hotplug,
         primary: true,
     };

@@ -1,6 +1,6 @@
 //! QEMU's command line.
 
-use super::inherited::Inherited;
+use super::inherited::{Inherited, InheritedCable};
 use super::{CardOptions, Failover, MachineOptions, Memory};
 use crate::bus::Port;
 use crate::hotplug::Style;
@@ -21,22 +21,17 @@ pub(super) fn arguments(
                     "pcie-root-port,id=port{number},bus=pcie.0,addr={slot:#x},chassis={slot},slot={slot}"
                 ),
             ),
-            (
-                "-netdev",
-                format!(
-                    "dgram,id=wire{number},local.type=fd,local.str={}",
-                    cable.wire
-                ),
-            ),
-            (
-                "-object",
-                format!(
-                    "filter-dump,id=dump{number},netdev=wire{number},file=/proc/self/fd/{}",
-                    cable.capture
-                ),
-            ),
+            ("-netdev", netdev(number, cable)),
         ];
         arguments.extend(pairs);
+        if !cable.is_tap {
+            // Of several queues QEMU captures nothing.
+            let dump = format!(
+                "filter-dump,id=dump{number},netdev=wire{number},file=/proc/self/fd/{}",
+                cable.capture
+            );
+            arguments.push(("-object", dump));
+        }
     }
     // In this order: a primary in front of its standby would be there from the start.
     for (number, card) in options.cards.iter().enumerate() {
@@ -97,6 +92,17 @@ fn machine(
         pairs.push(("-incoming", "defer".to_owned()));
     }
     pairs
+}
+
+/// The cable of port `number`, as `-netdev` takes it.
+fn netdev(number: usize, cable: &InheritedCable) -> String {
+    let wires: Vec<_> = cable.wires.iter().map(ToString::to_string).collect();
+    let wires = wires.join(":");
+    if cable.is_tap {
+        format!("tap,id=wire{number},fds={wires},vhost=off")
+    } else {
+        format!("dgram,id=wire{number},local.type=fd,local.str={wires}")
+    }
 }
 
 /// The card behind port `number`, as `-device` takes it.

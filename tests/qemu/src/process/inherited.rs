@@ -2,54 +2,14 @@
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
-use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use anyhow::Result;
 use rustix::io::FdFlags;
 use rustix::process::Signal;
 
-/// Room in a cable, each way, in the kernel's own reckoning of what a frame takes.
-const WIRE_BYTES: usize = 4 << 20;
-
-/// A cable between QEMU and the switch: one datagram is one frame.
-pub struct Cable {
-    /// The switch's end.
-    pub ours: UnixDatagram,
-    /// QEMU's end, which QEMU has under the same number. Frames that it has not taken can be taken back
-    /// here when it is gone.
-    pub theirs: UnixDatagram,
-    /// What QEMU captures of it: a pcap file.
-    pub capture: File,
-}
-
-impl Cable {
-    pub(super) fn new() -> Result<Self> {
-        let (ours, theirs) = UnixDatagram::pair()?;
-        make_room(&ours)?;
-        make_room(&theirs)?;
-        Ok(Self {
-            ours,
-            theirs,
-            capture: super::memory_file("capture.pcap")?,
-        })
-    }
-}
-
-/// Lets an end of the cable hold more than a whole ring of frames, so that QEMU never has to wait with one.
-///
-/// After such a wait QEMU (seen with 7.2, `virtio_net_tx_complete`) asks for a doorbell at the place where it
-/// waited, then sends what else is in the ring. With packed rings and EVENT_IDX the place is not moved on by
-/// that, so no doorbell is due until the ring has come round to it: transmission stands still.
-fn make_room(socket: &UnixDatagram) -> Result<()> {
-    use rustix::net::sockopt::{set_socket_send_buffer_size, set_socket_send_buffer_size_force};
-    // Beyond the system's limit if this process may, else up to it.
-    if set_socket_send_buffer_size_force(socket, WIRE_BYTES).is_err() {
-        set_socket_send_buffer_size(socket, WIRE_BYTES)?;
-    }
-    Ok(())
-}
+use super::cable::Cable;
 
 /// The descriptors.
 pub(super) struct Inherited {
@@ -62,7 +22,9 @@ pub(super) struct Inherited {
 
 /// Those of a cable.
 pub(super) struct InheritedCable {
-    pub(super) wire: RawFd,
+    /// One for each queue of a TAP device.
+    pub(super) wires: Vec<RawFd>,
+    pub(super) is_tap: bool,
     pub(super) capture: RawFd,
 }
 
@@ -75,7 +37,8 @@ impl Inherited {
         cables: &[Cable],
     ) -> Self {
         let cables = cables.iter().map(|cable| InheritedCable {
-            wire: cable.theirs.as_raw_fd(),
+            wires: cable.descriptors(),
+            is_tap: cable.is_tap(),
             capture: cable.capture.as_raw_fd(),
         });
         Self {
@@ -91,8 +54,10 @@ impl Inherited {
     /// the calling thread.
     pub(super) fn pass_to(&self, command: &mut Command) {
         let mut descriptors = vec![self.memory, self.rom, self.qtest, self.monitor];
-        let of_cables = self.cables.iter();
-        descriptors.extend(of_cables.flat_map(|cable| [cable.wire, cable.capture]));
+        for cable in &self.cables {
+            descriptors.extend(&cable.wires);
+            descriptors.push(cable.capture);
+        }
         let parent = rustix::process::getpid();
         let prepare = move || {
             for descriptor in &descriptors {

@@ -5,6 +5,7 @@
 //! inherits memory, sockets, ROM and capture as file descriptors, so that two runs never meet.
 
 mod arguments;
+mod cable;
 mod inherited;
 
 use std::fs::File;
@@ -12,6 +13,7 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,20 +24,23 @@ use rustix::fs::MemfdFlags;
 use crate::hotplug::Style;
 use crate::monitor::Monitor;
 use crate::qtest::Qtest;
+use crate::tap::Tap;
 use inherited::Inherited;
 
-pub use inherited::Cable;
+pub use cable::Cable;
 
 /// Time that QEMU has to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What QEMU says that is no error: of a machine with little memory below 4 GiB (that is how it is spelt),
-/// of a standby whose primary may still come, and of the cable of one that is hidden.
-const NO_COMPLAINTS: [&str; 4] = [
+/// of a standby whose primary may still come, of the cable of one that is hidden, and of a library that
+/// could have hashed for a guest that wants its frames spread.
+const NO_COMPLAINTS: [&str; 5] = [
     "more then twice the size of max-ram-below-4g",
     "warning: Primary device not found",
     "Virtio-net failover will not work. Make sure primary device has parameter failover_pair_id",
     "has no peer",
+    "libbpf: ",
 ];
 
 /// Size of the ROM that the CPU starts in, below 4 GiB.
@@ -82,6 +87,8 @@ pub struct MachineOptions {
     pub cards: Vec<Option<CardOptions>>,
     /// It waits for the state of a machine that comes from elsewhere.
     pub incoming: bool,
+    /// The cable of the first port is this device.
+    pub tap: Option<Arc<Tap>>,
 }
 
 /// The memory that QEMU shares with the host.
@@ -123,10 +130,11 @@ impl Process {
     pub fn start(memory: Memory<'_>, options: &MachineOptions) -> Result<Started> {
         let (qtest, qemus_qtest) = UnixStream::pair()?;
         let (monitor, qemus_monitor) = UnixStream::pair()?;
+        let mut tap = options.tap.clone();
         let cables: Vec<Cable> = options
             .cards
             .iter()
-            .map(|_| Cable::new())
+            .map(|_| tap.take().map_or_else(Cable::new, Cable::over))
             .collect::<Result<_>>()?;
         let rom = memory_file("halt.rom")?;
         rom.write_all_at(&halt_rom(), 0)?;

@@ -11,7 +11,7 @@ use devices::pci::{Bar, PciFunction};
 use scenarios::world::backend::{Device, Unplugged};
 
 use crate::card::Card;
-use crate::virtio::Registers;
+use crate::virtio::{Layout, Registers};
 
 /// `device_feature_select` and `device_feature` in the common configuration.
 const SELECT: u64 = 0;
@@ -25,14 +25,16 @@ const STANDBY: u8 = 1 << 6;
 ///
 /// # Errors
 ///
-/// The card has gone.
+/// The card has gone, or is a legacy device, which has no such feature.
 pub(super) fn behind(card: Card, is_deaf: Arc<AtomicBool>) -> Result<Unplugged> {
     let mut common = None;
     card.with(|access| {
-        common = Some(access.side.layout.common);
+        if let Layout::Modern { common: found, .. } = access.side.layout {
+            common = Some(found);
+        }
         Ok(())
     });
-    let common = common.context("the card has gone")?;
+    let common = common.context("the card has gone, or is a legacy device")?;
     let unplugged = card.unplugged();
     Ok(Box::new(move |host| {
         let Device { function, outside } = unplugged(host);

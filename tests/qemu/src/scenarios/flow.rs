@@ -88,7 +88,7 @@ impl Flow {
         };
         let sources = [source(1 << 40), source(1 << 41)];
         let both = [BYTES, BYTES];
-        let traffic = Traffic::start_uneven(&world.tcpip, &world.peer, both, sources, PING_NS);
+        let traffic = Traffic::start(&world.tcpip, &world.peer, both, sources, PING_NS);
         let plan = PingPlan::new(GUEST_ADDRESS, PING_NS);
         let from_peer = world.peer.with(|stack, now| stack.start_ping(plan, now));
         Self {

@@ -3,7 +3,7 @@
 //! QEMU's test migrates to a file and has the other half read it. Here each is one live migration, with the
 //! driver running on; its halves are looked at under their two names.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use ndis_host::sched;
 use qapi::qmp::{self, MigrationStatus};
 use scenarios::world::{AdapterOptions, MILLISECOND_NS, SECOND_NS};
@@ -16,7 +16,7 @@ use super::stage::{PRIMARY_PORT, Path, STANDBY_PORT, Stage};
 use super::verdict::{NOTHING, Outcome};
 use crate::backend::PRIMARY;
 use crate::bus::Port;
-use crate::migration::Departure;
+use crate::migration::{Departure, End};
 use crate::process::CardOptions;
 
 /// Most time that the guest may take to give the VF back, in real time on a machine with other work.
@@ -272,10 +272,12 @@ impl Stage {
     /// Crosses to the destination.
     pub(super) fn cross(&self, departure: Departure) -> Result<Halves> {
         self.world.ledgers.begin_phase("as it crosses");
-        let mut arrival = departure.cross()?;
+        let End::Moved(mut left) = departure.cross()?.end else {
+            bail!("the guest stays where it was");
+        };
         self.world.ledgers.begin_phase("after the arrival");
-        let source = events::names(arrival.source.monitor.events()?);
-        arrival.source.quit()?;
+        let source = events::names(left.monitor.events()?);
+        sched::outside(|| left.quit())?;
         self.becomes(MigrationStatus::completed, LIMIT_NS)?;
         Ok(Halves {
             source,

@@ -153,6 +153,7 @@ impl Rack {
             hotplug: self.options.hotplug,
             cards,
             incoming,
+            tap: None,
         }
     }
 }

@@ -13,8 +13,6 @@ use crate::report::{Outcome, Path, Phase, Progress, Throughput};
 use crate::world::backend::FrameCounter;
 use crate::world::{MILLISECOND_NS, Traffic, World};
 
-/// Time between two ticks.
-pub(super) const TICK_NS: u64 = MILLISECOND_NS / 4;
 /// For how long frames of a phase are waited for before its line is closed.
 const SETTLE_NS: u64 = 5 * MILLISECOND_NS;
 
@@ -23,6 +21,8 @@ pub(super) struct Sights {
     pub(super) ledgers: Arc<Ledgers>,
     pub(super) virtio: FrameCounter,
     pub(super) pace: Arc<Pace>,
+    /// Time between two ticks.
+    pub(super) tick_ns: u64,
 }
 
 /// The meter of a run.
@@ -236,7 +236,7 @@ impl State {
 }
 
 fn tick(meter: Arc<Meter>, look: impl Fn(&Meter) + 'static) {
-    sched::after(TICK_NS, move || {
+    sched::after(meter.sights.tick_ns, move || {
         if !meter.stopped.load(Ordering::Relaxed) {
             look(&meter);
             tick(meter, look);

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use devices::wire::stack::ByteSource;
 use ndis_host::{sched, verifier};
 
-use super::meter::{Meter, Sights, TICK_NS};
+use super::meter::{Meter, Sights};
 use super::pace::{Pace, Part};
 use super::rig::Rig;
 use super::{Job, Run, open};
@@ -22,8 +22,9 @@ const DURATION_NS: u64 = 600 * MILLISECOND_NS;
 /// withdrawn, and before the guest leaves its host.
 const WITHDRAW_PERCENT: u64 = 30;
 const RETURN_PERCENT: u64 = 60;
-/// What is kept back for virtio while the guest gives the VF back, and for the time when the VF carries
-/// again.
+/// What may have been sent at the end of each phase: something is kept back for the next ones, however
+/// long one takes.
+const MOST_WITH_VF_PERCENT: u64 = 35;
 const MOST_WITHDRAWN_PERCENT: u64 = 50;
 const MOST_WITHOUT_VF_PERCENT: u64 = 80;
 /// Time for a phase, and for each byte on top.
@@ -111,12 +112,14 @@ fn set_up<'rig>(job: &Job, args: &MigrateArgs, rig: &'rig mut dyn Rig) -> Result
     if !first {
         world.install_vioprot()?;
     }
-    let ticks = DURATION_NS / TICK_NS * u64::from(rig.hops());
+    let tick_ns = rig.tick_ns();
+    let ticks = DURATION_NS / tick_ns * u64::from(rig.hops());
     let pace = Pace::new(job.size, ticks);
     let sights = Sights {
         ledgers: world.ledgers.clone(),
         virtio: world.adapter().counter(),
         pace: pace.clone(),
+        tick_ns,
     };
     let progress = Progress::new(2 * job.size, args.json);
     let meter = Meter::new(sights, head(job, args, rig.name()), progress);
@@ -174,10 +177,11 @@ impl Walk<'_> {
             _ => format!("{phase}-{hop}"),
         };
         let until = |percent| Part::until(hop - 1, percent, hops);
-        self.pace.stop_at(until(MOST_WITHDRAWN_PERCENT));
+        self.pace.stop_at(until(MOST_WITH_VF_PERCENT));
         self.reach(until(WITHDRAW_PERCENT)).context("with the VF")?;
 
         self.meter.begin(&name("vf-withdrawn"));
+        self.pace.stop_at(until(MOST_WITHDRAWN_PERCENT));
         let times = self.rig.withdraw(&mut self.world)?;
         let ejected_ns = times.ejected_ns - times.requested_ns;
         self.meter.say(&format!(
@@ -210,7 +214,10 @@ impl Walk<'_> {
         let source =
             || -> Result<ByteSource> { Ok(Box::new(self.pace.limit(open(args.payload())?))) };
         let sources = [source()?, source()?];
-        let traffic = Traffic::start(&self.world.tcpip, &self.world.peer, self.size, sources);
+        let (tcpip, peer) = (&self.world.tcpip, &self.world.peer);
+        let bytes = [self.size; 2];
+        let interval_ns = self.world.ping_interval_ns;
+        let traffic = Traffic::start(tcpip, peer, bytes, sources, interval_ns);
         self.meter.start(&self.world, traffic);
         Ok(traffic)
     }

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::report::Details;
 use crate::world::backend::Backend;
-use crate::world::{VfPlug, WithdrawalTimes, World};
+use crate::world::{MILLISECOND_NS, VfPlug, WithdrawalTimes, World};
 
 /// The devices of a run and what a host does with them.
 pub trait Rig {
@@ -18,6 +18,11 @@ pub trait Rig {
 
     /// How often the guest migrates.
     fn hops(&self) -> u32;
+
+    /// Time from one look at the traffic to the next, ns: as often it gets more bytes to send.
+    fn tick_ns(&self) -> u64 {
+        MILLISECOND_NS / 4
+    }
 
     /// Makes a world ready that has just started.
     fn prepare(&self, _world: &mut World) {}

@@ -2,8 +2,11 @@
 
 use serde::Serialize;
 
-/// Longest time that the guest may take to give its VF back, ns.
-const LONGEST_EJECT_NS: u64 = 50_000_000;
+use super::units;
+
+/// Time that the guest may take to give its VF back, ns: the median of all migrations, since the machine
+/// that this runs on does other things, too.
+const MOST_EJECT_NS: u64 = 50_000_000;
 
 /// Facts of QEMU and of its devices.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,6 +23,8 @@ pub struct Details {
     pub ejects_ns: Vec<u64>,
     /// How long the guest's processors stood still, for each migration, ns.
     pub stops_ns: Vec<u64>,
+    /// Migrations that the destination could not take, so that the guest stayed.
+    pub refused: u64,
     /// Frames that QEMU left in the socket of the machine that the guest went from. The wire has
     /// delivered them on the other host.
     pub redelivered_frames: u64,
@@ -49,26 +54,36 @@ pub struct Event {
 impl Details {
     /// What keeps the run from passing.
     pub(super) fn faults(&self) -> Vec<String> {
-        let slow = self.ejects_ns.iter().filter(|it| **it >= LONGEST_EJECT_NS);
-        slow.map(|ns| format!("the guest kept the VF for {:.1} ms", *ns as f64 / 1e6))
-            .collect()
+        let eject_ns = median(&self.ejects_ns);
+        let slow = (eject_ns >= MOST_EJECT_NS).then(|| {
+            format!(
+                "the guest kept the VF for {} ms",
+                units::milliseconds(eject_ns)
+            )
+        });
+        slow.into_iter().collect()
     }
 
     /// For people, a line each.
     pub(super) fn lines(&self) -> Vec<String> {
-        let worst = |of: &[u64]| of.iter().max().copied().unwrap_or_default() as f64 / 1e6;
+        let both = |times: &[u64]| {
+            let most = times.iter().max().copied().unwrap_or_default();
+            let [median, most] = [median(times), most].map(units::milliseconds);
+            format!("{median} ms (at most {most} ms)")
+        };
         vec![
             format!(
-                "QEMU {}, {} hot-plug, {} rings, {} migrations",
+                "QEMU {}, {} hot-plug, {} rings, migrations: {}, refused: {}",
                 self.qemu_version,
                 self.hotplug,
                 self.ring,
-                self.ejects_ns.len()
+                self.ejects_ns.len(),
+                self.refused
             ),
             format!(
-                "VF given back after at most {:.1} ms, processors stopped for at most {:.1} ms",
-                worst(&self.ejects_ns),
-                worst(&self.stops_ns)
+                "VF given back after {}, processors stopped for {}",
+                both(&self.ejects_ns),
+                both(&self.stops_ns)
             ),
             format!(
                 "{} frames left by QEMU and delivered on the other host, {} announcements by QEMU",
@@ -85,18 +100,26 @@ impl Details {
     }
 }
 
+/// The one in the middle; the lower one of two.
+fn median(times: &[u64]) -> u64 {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    let middle = sorted.len().saturating_sub(1) / 2;
+    sorted.get(middle).copied().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_vf_that_is_kept_too_long_is_a_fault() {
+    fn a_vf_that_is_mostly_kept_too_long_is_a_fault() {
         let mut details = Details {
-            ejects_ns: vec![LONGEST_EJECT_NS - 1],
+            ejects_ns: vec![90_000_000, MOST_EJECT_NS - 1, 1_000_000],
             ..Details::default()
         };
         assert!(details.faults().is_empty());
-        details.ejects_ns.push(60_000_000);
-        assert_eq!(details.faults(), ["the guest kept the VF for 60.0 ms"]);
+        details.ejects_ns = vec![60_000_000];
+        assert_eq!(details.faults(), ["the guest kept the VF for 60.000 ms"]);
     }
 }

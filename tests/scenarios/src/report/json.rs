@@ -27,6 +27,7 @@ struct DetailEntries<'a> {
     events: &'a [Event],
     eject_ms: Vec<f64>,
     stop_ms: Vec<f64>,
+    refused: u64,
     redelivered_frames: u64,
     announcements: u64,
     doorbells_per_1000: f64,
@@ -74,6 +75,7 @@ fn details(details: &Details) -> DetailEntries<'_> {
         events: &details.events,
         eject_ms: all(&details.ejects_ns),
         stop_ms: all(&details.stops_ns),
+        refused: details.refused,
         redelivered_frames: details.redelivered_frames,
         announcements: details.announcements,
         doorbells_per_1000: details.doorbells_per_1000,
@@ -138,6 +140,7 @@ mod tests {
                 }],
                 ejects_ns: vec![1_234_567],
                 stops_ns: vec![5_000_000],
+                refused: 0,
                 redelivered_frames: 3,
                 announcements: 4,
                 doorbells_per_1000: 31.5,
@@ -151,7 +154,7 @@ mod tests {
         assert!(
             json.ends_with(concat!(
                 r#""pool_leaks":0,"qemu_version":"7.2.22","hotplug":"acpi","ring":"split","#,
-                r#""events":[{"machine":2,"event":"STOP","ms":12}],"eject_ms":[1.235],"stop_ms":[5.0],"#,
+                r#""events":[{"machine":2,"event":"STOP","ms":12}],"eject_ms":[1.235],"stop_ms":[5.0],"refused":0,"#,
                 r#""redelivered_frames":3,"announcements":4,"doorbells_per_1000":31.5,"#,
                 r#""messages_per_1000":20.0,"commands_per_1000":0.5,"boot_commands":7,"#,
                 r#""verdict":"pass"}"#,

@@ -83,15 +83,10 @@ impl Read for Pattern {
 }
 
 impl Traffic {
-    /// Opens a connection from the guest to its peer; each end sends `bytes` of its source. Pings
-    /// go beside it until [`Traffic::stop_pings`].
-    pub fn start(tcpip: &TcpIp, peer: &Peer, bytes: u64, sources: [ByteSource; 2]) -> Self {
-        Self::start_uneven(tcpip, peer, [bytes, bytes], sources, PING_INTERVAL_NS)
-    }
-
-    /// As [`Traffic::start`], with as many bytes for the guest to send, and for its peer, and as
-    /// much time from one ping to the next.
-    pub fn start_uneven(
+    /// Opens a connection from the guest to its peer; the guest sends `up` bytes of its source, the peer
+    /// `down` of its own. Pings go beside it until [`Traffic::stop_pings`], with that time from one to the
+    /// next.
+    pub fn start(
         tcpip: &TcpIp,
         peer: &Peer,
         [up, down]: [u64; 2],
@@ -150,7 +145,7 @@ impl World {
         let source = |number| Box::new(Pattern::new(number)) as ByteSource;
         let sources = [source(self.seed * 2 + 1), source(self.seed * 2 + 2)];
         let interval_ns = self.ping_interval_ns;
-        Traffic::start_uneven(&self.tcpip, &self.peer, bytes, sources, interval_ns)
+        Traffic::start(&self.tcpip, &self.peer, bytes, sources, interval_ns)
     }
 
     /// How traffic is doing.
