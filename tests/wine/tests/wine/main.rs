@@ -2,6 +2,7 @@
 
 mod bindings;
 mod faults;
+mod netsh;
 mod setup;
 
 use anyhow::Result;

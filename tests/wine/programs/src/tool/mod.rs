@@ -9,6 +9,7 @@ use netcfg::{Apartment, Locked, Path, Session};
 use windows::core::{Error, GUID, Result};
 use windows_registry::LOCAL_MACHINE;
 
+mod device;
 mod interfaces;
 mod limited;
 mod state;
@@ -23,6 +24,7 @@ pub(crate) fn main() -> ExitCode {
         ["component", instance, id, service, upper, lower] => {
             add_component(instance, id, service, upper, lower)
         }
+        ["device", instance, number, inf] => device::add(instance, number, inf),
         ["remove-adapter", instance] => remove_adapter(instance),
         ["rescan"] => with_lock(|_| Ok(())),
         ["enable", token] => with_lock(|session| switch(session, token, true)),
