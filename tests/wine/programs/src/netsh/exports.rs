@@ -110,8 +110,8 @@ fn assign(word: &mut PWSTR, tags: &mut [TAG_TYPE]) -> Result<u32, u32> {
     let text = unsafe { word.to_string() }.map_err(|_| ERROR_INVALID_SYNTAX)?;
     let place = match text.split_once('=') {
         Some((name, _)) => {
-            // SAFETY: tags are null-terminated strings.
             let is_it = |tag: &TAG_TYPE| {
+                // SAFETY: tags are null-terminated strings.
                 let token = unsafe { tag.pwszTag.to_string() };
                 token.is_ok_and(|token| is_match(name, &token))
             };
