@@ -37,12 +37,16 @@ pub(crate) const ALL: [Lint; 4] = [
 const MAX_LINES: usize = 500;
 
 /// Each member with the members below it that it may use.
-const LAYERS: [(&str, &[&str]); 14] = [
+const LAYERS: [(&str, &[&str]); 22] = [
     ("ndis-sys", &[]),
     ("ndis", &["ndis-sys"]),
     ("virtio-net", &[]),
     ("vioprot", &["ndis", "ndis-sys"]),
     ("netkvm", &["ndis", "ndis-sys", "vioprot", "virtio-net"]),
+    ("netcfg", &[]),
+    ("notify-object", &["netcfg"]),
+    ("netkvmp", &["netcfg"]),
+    ("netkvmco", &["netcfg"]),
     ("devices", &[]),
     ("ndis-host", &["devices", "ndis-sys"]),
     ("neighbours", &["devices", "ndis-host", "ndis-sys"]),
@@ -57,6 +61,10 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("ring-bench", &["virtio-net"]),
     ("light-protocol", &["ndis-sys"]),
     ("loopback-miniport", &["ndis-sys"]),
+    ("wine-engine", &["netcfg"]),
+    ("wine-prng", &[]),
+    ("wine-programs", &["netcfg"]),
+    ("wine-host", &[]),
     ("xtask", &[]),
 ];
 

@@ -76,7 +76,7 @@ fn tests(workspace: &Workspace, tally: &mut Tally) {
     let all = workspace
         .cargo("test")
         .args(["--workspace", "--exclude", "scenarios"])
-        .args(["--exclude", "qemu-host"])
+        .args(["--exclude", "qemu-host", "--exclude", "wine-host"])
         .args(images_excluded())
         .arg("--no-fail-fast");
     tally.cargo_test("tests of the crates", all);

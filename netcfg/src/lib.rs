@@ -1,0 +1,35 @@
+//! Windows' network configuration engine, INetCfg, as safe types: components, binding paths, the
+//! write lock and the classes that install.
+//!
+//! The engine knows components (adapters, protocols, clients, services), each of a class and with an
+//! identifier of its INF, and binding paths: a chain from an owner down to an adapter. Whoever changes
+//! something holds the one write lock of the system.
+//!
+//! COM marks some answers as success with a value (`S_FALSE`, `NETCFG_S_REBOOT`) that the methods of
+//! the `windows` crate drop; where such an answer matters, the method table is called directly.
+//!
+//! On other systems than Windows the crate has only [`names`].
+
+pub mod names;
+
+#[cfg(windows)]
+pub mod class;
+#[cfg(windows)]
+mod component;
+#[cfg(windows)]
+mod enumerate;
+#[cfg(windows)]
+mod path;
+#[cfg(windows)]
+mod session;
+#[cfg(windows)]
+mod text;
+
+#[cfg(windows)]
+pub use component::Component;
+#[cfg(windows)]
+pub use path::Path;
+#[cfg(windows)]
+pub use session::{Apartment, Applied, Locked, Session};
+#[cfg(windows)]
+pub use text::{hand_out, take};

@@ -1,0 +1,45 @@
+//! The addresses of the adapters, from the interface table of the system.
+
+use std::collections::HashMap;
+use std::{ptr, slice};
+
+use windows::Win32::NetworkManagement::IpHelper::{
+    FreeMibTable, GetIfTable2, MIB_IF_ROW2, MIB_IF_TABLE2,
+};
+use windows::core::GUID;
+
+use crate::policy::Mac;
+
+/// Addresses by instance identifier of the adapter.
+///
+/// An adapter that has not started is not in the table yet. Filters and the like that stand on an
+/// adapter have rows of their own, under their own identifiers.
+pub(crate) fn by_instance() -> HashMap<GUID, Mac> {
+    let mut table: *mut MIB_IF_TABLE2 = ptr::null_mut();
+    // SAFETY: `table` is a place for one pointer, which is ours to free on success.
+    let status = unsafe { GetIfTable2(&raw mut table) };
+    if status.is_err() || table.is_null() {
+        return HashMap::new();
+    }
+    // SAFETY:
+    // 1. On success `table` points to a table with `NumEntries` rows behind its head.
+    // 2. The rows are only reached through a raw pointer to the first, so that the array length of one in
+    //    the declaration does not matter.
+    let rows = unsafe {
+        let count = usize::try_from((*table).NumEntries).unwrap_or(0);
+        slice::from_raw_parts((&raw const (*table).Table).cast::<MIB_IF_ROW2>(), count)
+    };
+    let macs = rows
+        .iter()
+        .filter_map(|row| Some((row.InterfaceGuid, mac(row)?)))
+        .collect();
+    // SAFETY: the table is ours, and `rows` is not used any more.
+    unsafe { FreeMibTable(table.cast()) };
+    macs
+}
+
+/// The current address, if it is an Ethernet one.
+fn mac(row: &MIB_IF_ROW2) -> Option<Mac> {
+    let length = usize::try_from(row.PhysicalAddressLength).ok()?;
+    row.PhysicalAddress.get(..length)?.try_into().ok()
+}

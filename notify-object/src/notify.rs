@@ -1,0 +1,240 @@
+//! The notify object: what the engine calls.
+//!
+//! The engine may call back while we call it (enabling a path notifies us), so the state's lock is
+//! never held over a call to the engine.
+
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use netcfg::{Component, Path, class};
+use windows::Win32::Foundation::{E_INVALIDARG, E_UNEXPECTED};
+use windows::Win32::NetworkManagement::NetManagement::{
+    INetCfg, INetCfgBindingPath, INetCfgComponent, INetCfgComponentControl,
+    INetCfgComponentControl_Impl, INetCfgComponentNotifyBinding,
+    INetCfgComponentNotifyBinding_Impl, INetCfgComponentNotifyGlobal,
+    INetCfgComponentNotifyGlobal_Impl, INetCfgComponentSetup, INetCfgComponentSetup_Impl,
+    INetCfgPnpReconfigCallback, NCN_ADD, NCN_BINDING_PATH, NCN_ENABLE, NCN_NET, NCN_REMOVE,
+    NETCFG_S_DISABLE_QUERY,
+};
+use windows::core::{BOOL, Error, HRESULT, PCWSTR, Ref, Result};
+use windows_core::implement;
+
+use crate::policy::{Policy, Verdict};
+use crate::server::Alive;
+use crate::settings;
+use crate::withheld::Withheld;
+use crate::work::{self, Adapters};
+
+/// What the object knows between two calls.
+struct State {
+    engine: Option<INetCfg>,
+    policy: Policy,
+    withheld: Withheld,
+    /// VIOPROT is being removed: nothing is refused any more.
+    is_leaving: bool,
+}
+
+impl State {
+    fn read() -> Self {
+        Self {
+            engine: None,
+            policy: settings::policy(),
+            withheld: settings::withheld(),
+            is_leaving: false,
+        }
+    }
+}
+
+/// The notify object of VIOPROT.
+#[implement(
+    INetCfgComponentControl,
+    INetCfgComponentSetup,
+    INetCfgComponentNotifyBinding,
+    INetCfgComponentNotifyGlobal
+)]
+pub(crate) struct Notify {
+    state: Mutex<State>,
+    _alive: Alive,
+}
+
+impl Notify {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: Mutex::new(State::read()),
+            _alive: Alive::new(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic would have aborted the process or left the state whole: it has no invariants.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The engine and the rules.
+    ///
+    /// # Errors
+    ///
+    /// `Initialize` has not been called.
+    fn tools(&self) -> Result<(INetCfg, Policy)> {
+        let state = self.state();
+        let engine = state.engine.clone();
+        let engine = engine.ok_or_else(|| Error::from_hresult(E_UNEXPECTED))?;
+        Ok((engine, state.policy.clone()))
+    }
+
+    /// Takes the virtual functions in hand.
+    fn seize(&self) -> Result<()> {
+        let (engine, policy) = self.tools()?;
+        let mut withheld = self.state().withheld.clone();
+        let done = Adapters::read(&engine)?.seize(&policy, &mut withheld);
+        self.state().withheld = withheld;
+        done
+    }
+
+    /// Answers whether a path that is about to be added may be enabled.
+    fn query(&self, flags: u32, path: Ref<INetCfgBindingPath>) -> Result<()> {
+        let path = Path::from(path.ok()?.clone());
+        if !has(flags, NCN_ADD.0 | NCN_ENABLE.0) || self.state().is_leaving {
+            return Ok(());
+        }
+        if self.is_refused(&path)? {
+            return Err(as_answer(NETCFG_S_DISABLE_QUERY));
+        }
+        Ok(())
+    }
+
+    /// Undoes the enabling of a path that is not wanted.
+    fn notify(&self, flags: u32, path: Ref<INetCfgBindingPath>) -> Result<()> {
+        let path = Path::from(path.ok()?.clone());
+        if !has(flags, NCN_ENABLE.0) || self.state().is_leaving || !path.is_enabled()? {
+            return Ok(());
+        }
+        if self.is_refused(&path)? {
+            path.enable(false)?;
+        }
+        Ok(())
+    }
+
+    /// Judges, and records what another component loses.
+    fn is_refused(&self, path: &Path) -> Result<bool> {
+        let (engine, policy) = self.tools()?;
+        let judged = Adapters::read(&engine)?.judge(&policy, path)?;
+        let Some(judged) = judged.filter(|judged| judged.verdict == Verdict::Refuse) else {
+            return Ok(false);
+        };
+        if !crate::policy::is_vioprot(&judged.owner) {
+            self.state().withheld.add(&judged.adapter, &judged.owner);
+        }
+        Ok(true)
+    }
+}
+
+impl INetCfgComponentControl_Impl for Notify_Impl {
+    fn Initialize(
+        &self,
+        _component: Ref<INetCfgComponent>,
+        engine: Ref<INetCfg>,
+        _is_installing: BOOL,
+    ) -> Result<()> {
+        self.state().engine = Some(engine.ok()?.clone());
+        Ok(())
+    }
+
+    fn ApplyRegistryChanges(&self) -> Result<()> {
+        let withheld = self.state().withheld.clone();
+        settings::keep(&withheld)
+    }
+
+    /// The engine itself tells NDIS of the changed bindings.
+    fn ApplyPnpChanges(&self, _callback: Ref<INetCfgPnpReconfigCallback>) -> Result<()> {
+        Ok(())
+    }
+
+    fn CancelChanges(&self) -> Result<()> {
+        let mut state = self.state();
+        let engine = mem::take(&mut state.engine);
+        *state = State {
+            engine,
+            ..State::read()
+        };
+        Ok(())
+    }
+}
+
+impl INetCfgComponentSetup_Impl for Notify_Impl {
+    fn Install(&self, _setup_flags: u32) -> Result<()> {
+        self.seize()
+    }
+
+    fn Upgrade(&self, _setup_flags: u32, _from_build: u32) -> Result<()> {
+        self.seize()
+    }
+
+    /// There is nothing to answer.
+    fn ReadAnswerFile(&self, _file: &PCWSTR, _section: &PCWSTR) -> Result<()> {
+        Ok(())
+    }
+
+    fn Removing(&self) -> Result<()> {
+        let (engine, policy) = self.tools()?;
+        self.state().is_leaving = true;
+        let withheld = self.state().withheld.clone();
+        let done = Adapters::read(&engine)?.release(&policy, &withheld);
+        if done.is_ok() {
+            self.state().withheld.clear();
+        }
+        done
+    }
+}
+
+impl INetCfgComponentNotifyBinding_Impl for Notify_Impl {
+    fn QueryBindingPath(&self, flags: u32, path: Ref<INetCfgBindingPath>) -> Result<()> {
+        self.query(flags, path)
+    }
+
+    fn NotifyBindingPath(&self, flags: u32, path: Ref<INetCfgBindingPath>) -> Result<()> {
+        self.notify(flags, path)
+    }
+}
+
+impl INetCfgComponentNotifyGlobal_Impl for Notify_Impl {
+    fn GetSupportedNotifications(&self) -> Result<u32> {
+        let all = NCN_NET.0 | NCN_BINDING_PATH.0 | NCN_ADD.0 | NCN_REMOVE.0 | NCN_ENABLE.0;
+        Ok(all.cast_unsigned())
+    }
+
+    fn SysQueryBindingPath(&self, flags: u32, path: Ref<INetCfgBindingPath>) -> Result<()> {
+        self.query(flags, path)
+    }
+
+    fn SysNotifyBindingPath(&self, flags: u32, path: Ref<INetCfgBindingPath>) -> Result<()> {
+        self.notify(flags, path)
+    }
+
+    fn SysNotifyComponent(&self, flags: u32, component: Ref<INetCfgComponent>) -> Result<()> {
+        let component = Component::from(component.ok()?.clone());
+        if component.class()? != class::NET || self.state().is_leaving {
+            return Ok(());
+        }
+        if has(flags, NCN_REMOVE.0) {
+            let instance = component.instance()?;
+            self.state().withheld.forget(&work::name(&instance));
+            return Ok(());
+        }
+        if has(flags, NCN_ADD.0) {
+            // A new NetKVM adapter may make a function of one that was there before.
+            return self.seize();
+        }
+        Ok(())
+    }
+}
+
+/// Tells whether one of `wanted` is in `flags`.
+fn has(flags: u32, wanted: i32) -> bool {
+    flags & wanted.cast_unsigned() != 0
+}
+
+/// An answer that is a success to COM but not `S_OK`; it has to travel as an error value.
+fn as_answer(code: HRESULT) -> Error {
+    Error::from_hresult(if code.is_ok() { code } else { E_INVALIDARG })
+}

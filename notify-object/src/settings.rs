@@ -1,0 +1,66 @@
+//! What the registry keeps for us, under `HKLM\SYSTEM\CurrentControlSet\Control\VioProt`.
+//!
+//! | value | type | |
+//! |---|---|---|
+//! | `NoDefaults` | DWORD | not 0: the built-in list of virtual functions does not count |
+//! | `Supported` | MULTI_SZ | more of them, as `ven_XXXX&dev_XXXX` |
+//! | `MatchByMac` | DWORD | 0: only the lists count, not the address |
+//! | `Withheld\{adapter}` | MULTI_SZ | ours: components that the adapter gets back |
+
+use windows_registry::{LOCAL_MACHINE, Result};
+
+use crate::policy::Policy;
+use crate::vf_list::VfList;
+use crate::withheld::Withheld;
+
+const KEY: &str = r"SYSTEM\CurrentControlSet\Control\VioProt";
+const WITHHELD: &str = "Withheld";
+
+/// The rules as they are set. What is missing, or of another type, has its default.
+pub(crate) fn policy() -> Policy {
+    let key = LOCAL_MACHINE.open(KEY).ok();
+    let flag = |name, default: bool| {
+        let value = key.as_ref().and_then(|key| key.get_u32(name).ok());
+        value.map_or(default, |value| value != 0)
+    };
+    let supported = key.as_ref().map(|key| key.get_multi_string("Supported"));
+    let supported = supported.and_then(Result::ok).unwrap_or_default();
+    let list = VfList::new(!flag("NoDefaults", false), supported);
+    Policy::new(list, flag("MatchByMac", true))
+}
+
+/// What was withheld before.
+pub(crate) fn withheld() -> Withheld {
+    let mut withheld = Withheld::default();
+    let Ok(key) = LOCAL_MACHINE.open(format!(r"{KEY}\{WITHHELD}")) else {
+        return withheld;
+    };
+    for (adapter, value) in key.values().into_iter().flatten() {
+        withheld.claim(&adapter);
+        let owners: Vec<String> = value.try_into().unwrap_or_default();
+        for owner in owners.iter().filter(|owner| !owner.is_empty()) {
+            withheld.add(&adapter, owner);
+        }
+    }
+    withheld
+}
+
+/// Writes what is withheld in place of what was.
+///
+/// # Errors
+///
+/// The registry can't be written.
+pub(crate) fn keep(withheld: &Withheld) -> Result<()> {
+    // Without the key there is nothing to remove, and nothing to say about it.
+    if let Ok(key) = LOCAL_MACHINE.options().read().write().open(KEY) {
+        let _ = key.remove_tree(WITHHELD);
+    }
+    if withheld.entries().next().is_none() {
+        return Ok(());
+    }
+    let key = LOCAL_MACHINE.create(format!(r"{KEY}\{WITHHELD}"))?;
+    for (adapter, owners) in withheld.entries() {
+        key.set_multi_string(adapter, &owners)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! What the virtual functions have lost to us, so that they get back just that.
+//!
+//! A path that was disabled before we came is not recorded, and stays disabled when we go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// For each adapter, by its instance identifier, the components whose paths we have disabled or
+/// refused. Identifiers are compared without regard to case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Withheld(BTreeMap<String, BTreeSet<String>>);
+
+impl Withheld {
+    /// Notes that `adapter` has lost the paths of `owner`.
+    pub(crate) fn add(&mut self, adapter: &str, owner: &str) {
+        let owners = self.0.entry(adapter.to_ascii_lowercase()).or_default();
+        owners.insert(owner.to_ascii_lowercase());
+    }
+
+    /// Notes that `adapter` is ours, even if it had nothing to lose.
+    pub(crate) fn claim(&mut self, adapter: &str) {
+        self.0.entry(adapter.to_ascii_lowercase()).or_default();
+    }
+
+    /// Tells whether `adapter` has been seen before.
+    pub(crate) fn knows(&self, adapter: &str) -> bool {
+        self.0.contains_key(&adapter.to_ascii_lowercase())
+    }
+
+    /// Tells whether the paths of `owner` go back to `adapter`.
+    pub(crate) fn has(&self, adapter: &str, owner: &str) -> bool {
+        let owners = self.0.get(&adapter.to_ascii_lowercase());
+        owners.is_some_and(|owners| owners.contains(&owner.to_ascii_lowercase()))
+    }
+
+    /// Drops what is known of `adapter`: it is gone for good.
+    pub(crate) fn forget(&mut self, adapter: &str) {
+        self.0.remove(&adapter.to_ascii_lowercase());
+    }
+
+    /// Drops everything.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Adapters with their components, for the registry.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, Vec<&str>)> {
+        self.0.iter().map(|(adapter, owners)| {
+            (
+                adapter.as_str(),
+                owners.iter().map(String::as_str).collect(),
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VF: &str = "{11111111-2222-3333-4444-555555555555}";
+
+    #[test]
+    fn what_was_taken_is_known_whatever_the_case() {
+        let mut withheld = Withheld::default();
+        withheld.add(&VF.to_ascii_uppercase(), "MS_TCPIP");
+        assert!(withheld.knows(VF));
+        assert!(withheld.has(VF, "ms_tcpip"));
+        assert!(!withheld.has(VF, "ms_tcpip6"));
+    }
+
+    #[test]
+    fn a_claim_alone_gives_nothing_back() {
+        let mut withheld = Withheld::default();
+        withheld.claim(VF);
+        assert!(withheld.knows(VF));
+        assert!(!withheld.has(VF, "ms_tcpip"));
+        assert_eq!(withheld.entries().collect::<Vec<_>>(), [(VF, vec![])]);
+    }
+
+    #[test]
+    fn an_adapter_that_is_gone_is_forgotten() {
+        let mut withheld = Withheld::default();
+        withheld.add(VF, "ms_tcpip");
+        withheld.forget(VF);
+        assert!(!withheld.knows(VF));
+        withheld.add(VF, "ms_tcpip");
+        withheld.clear();
+        assert_eq!(withheld.entries().count(), 0);
+    }
+}

@@ -1,0 +1,149 @@
+//! Who is bound to what: the notify object's work, read from the binding table.
+
+use anyhow::{Context, Result};
+use wine_host::{Machine, Network};
+
+use crate::{FREE, OTHER, OTHER_ID, TAKEN, VF, VF_ID, VIRTIO, furnish, machine, paths};
+
+const SETTINGS: &str = r"HKLM\System\CurrentControlSet\Control\VioProt";
+
+fn install(machine: &Machine) -> Result<()> {
+    let ran = machine.netkvmp(&["install"])?;
+    anyhow::ensure!(ran.code == 0, "{ran:?}");
+    Ok(())
+}
+
+fn add_vf(machine: &Machine) -> Result<()> {
+    machine.tool(&["adapter", VF, VF_ID])?;
+    machine.tool(&["rescan"])?;
+    Ok(())
+}
+
+#[test]
+fn a_function_that_is_there_at_installation_keeps_vioprot_only() -> Result<()> {
+    let machine = machine()?;
+    add_vf(&machine)?;
+    install(&machine)?;
+    assert_eq!(paths(&machine, VF)?, TAKEN);
+    assert_eq!(paths(&machine, VIRTIO)?, FREE);
+    assert_eq!(paths(&machine, OTHER)?, FREE);
+    let state = machine.state()?;
+    let lists: Vec<_> = state
+        .iter()
+        .filter(|line| line.starts_with("linkage"))
+        .collect();
+    assert_eq!(lists, [&format!(r"linkage vioprot \Device\{VF}")]);
+    Ok(())
+}
+
+#[test]
+fn a_function_that_comes_later_keeps_vioprot_only() -> Result<()> {
+    let machine = machine()?;
+    install(&machine)?;
+    add_vf(&machine)?;
+    assert_eq!(paths(&machine, VF)?, TAKEN);
+    assert_eq!(paths(&machine, VIRTIO)?, FREE);
+    assert_eq!(paths(&machine, OTHER)?, FREE);
+    Ok(())
+}
+
+#[test]
+fn an_ordinary_adapter_that_comes_later_keeps_everything_but_vioprot() -> Result<()> {
+    let machine = machine()?;
+    install(&machine)?;
+    machine.tool(&["adapter", VF, &OTHER_ID.replace("28", "30")])?;
+    machine.tool(&["rescan"])?;
+    assert_eq!(paths(&machine, VF)?, FREE);
+    Ok(())
+}
+
+#[test]
+fn the_function_gets_back_what_it_had_and_no_more() -> Result<()> {
+    let machine = machine()?;
+    add_vf(&machine)?;
+    machine.tool(&["disable", &format!("ms_netbt->ms_tcpip->{VF}")])?;
+    let before = machine.state()?;
+    install(&machine)?;
+    let ran = machine.netkvmp(&["uninstall"])?;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(machine.state()?, before);
+    Ok(())
+}
+
+#[test]
+fn a_function_that_came_later_gets_its_bindings_when_vioprot_goes() -> Result<()> {
+    let machine = machine()?;
+    install(&machine)?;
+    add_vf(&machine)?;
+    machine.netkvmp(&["uninstall"])?;
+    let rest: Vec<_> = FREE
+        .into_iter()
+        .filter(|path| !path.starts_with("vioprot"))
+        .collect();
+    assert_eq!(paths(&machine, VF)?, rest);
+    Ok(())
+}
+
+#[test]
+fn ticking_a_box_does_not_help() -> Result<()> {
+    let machine = machine()?;
+    add_vf(&machine)?;
+    install(&machine)?;
+    machine.tool(&["enable", &format!("ms_tcpip->{VF}")])?;
+    machine.tool(&["enable", &format!("vioprot->{OTHER}")])?;
+    machine.tool(&["enable", &format!("vioprot->{VIRTIO}")])?;
+    assert_eq!(paths(&machine, VF)?, TAKEN);
+    assert_eq!(paths(&machine, OTHER)?, FREE);
+    assert_eq!(paths(&machine, VIRTIO)?, FREE);
+    Ok(())
+}
+
+#[test]
+fn the_administrators_list_counts() -> Result<()> {
+    let machine = machine()?;
+    add_vf(&machine)?;
+    machine.set(SETTINGS, "Supported", "REG_MULTI_SZ", "ven_10ec&dev_8168")?;
+    machine.set(SETTINGS, "NoDefaults", "REG_DWORD", "1")?;
+    install(&machine)?;
+    assert_eq!(paths(&machine, OTHER)?, TAKEN);
+    assert_eq!(paths(&machine, VF)?, FREE);
+    Ok(())
+}
+
+/// Two interfaces with one address, and their identifiers.
+fn twins() -> Result<(Machine, String, String)> {
+    let mac = "52:54:00:12:34:56";
+    let machine = Machine::on(Network::with(&[mac, mac])?)?;
+    let table = machine.tool(&["interfaces"])?;
+    let find = |name: &str| {
+        let line = table.lines().find(|line| line.ends_with(name));
+        let line = line.with_context(|| format!("no {name} in {table}"))?;
+        anyhow::ensure!(line.contains(mac), "{line}");
+        Ok(line.split(' ').next().unwrap_or_default().to_owned())
+    };
+    let (virtio, other) = (find("nic0")?, find("nic1")?);
+    furnish(&machine, &virtio, &other)?;
+    Ok((machine, virtio, other))
+}
+
+#[test]
+fn an_adapter_with_the_address_of_netkvm_is_a_function() -> Result<()> {
+    let (machine, virtio, other) = twins()?;
+    install(&machine)?;
+    assert_eq!(paths(&machine, &other)?, TAKEN);
+    assert_eq!(paths(&machine, &virtio)?, FREE);
+    let status = machine.netkvmp(&["query"])?;
+    assert!(status.out.contains("52-54-00-12-34-56"), "{status:?}");
+    assert!(!status.out.contains("No pair"), "{status:?}");
+    Ok(())
+}
+
+#[test]
+fn unless_the_administrator_says_that_addresses_do_not_count() -> Result<()> {
+    let (machine, virtio, other) = twins()?;
+    machine.set(SETTINGS, "MatchByMac", "REG_DWORD", "0")?;
+    install(&machine)?;
+    assert_eq!(paths(&machine, &other)?, FREE);
+    assert_eq!(paths(&machine, &virtio)?, FREE);
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Suite `wine`: the user-mode programs in Wine, against a stand-in for Windows' network
+//! configuration.
+
+use anyhow::{Context, Result, ensure};
+
+use super::tally::Tally;
+use crate::tool::Tool;
+use crate::workspace::{self, Workspace};
+
+const TARGET: &str = "x86_64-pc-windows-gnu";
+/// What has to be there, each with Debian's package of it.
+const PROGRAMS: [(&str, &str); 2] = [("wine", "wine"), ("x86_64-w64-mingw32-gcc", "mingw-w64")];
+/// The crates whose Windows half only a Windows target compiles.
+const PACKAGES: [&str; 6] = [
+    "netcfg",
+    "notify-object",
+    "netkvmp",
+    "netkvmco",
+    "wine-engine",
+    "wine-programs",
+];
+
+/// Runs the suite.
+///
+/// # Errors
+///
+/// Wine, the linker or the target is missing and can't be installed.
+pub(super) fn run(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
+    for (program, package) in PROGRAMS {
+        require(program, package)?;
+    }
+    workspace::require_target(TARGET)?;
+    let packages = || PACKAGES.iter().flat_map(|package| ["--package", package]);
+    let clippy = workspace
+        .cargo("clippy")
+        .args(["--profile", "tools", "--target", TARGET])
+        .args(packages())
+        .args(["--", "-D", "warnings"]);
+    tally.check("clippy for Windows", clippy.run());
+    // It has no `std`, and so can't unwind, as the other profile would.
+    let prng =
+        workspace
+            .cargo("build")
+            .args(["--release", "--target", TARGET, "--package", "wine-prng"]);
+    let programs = workspace
+        .cargo("build")
+        .args(["--profile", "tools", "--target", TARGET])
+        .args(packages());
+    let built = tally.check("programs", prng.run().and_then(|()| programs.run()));
+    if built.is_none() {
+        return Ok(());
+    }
+    let tests = workspace
+        .cargo("test")
+        .args(["--profile", "tools", "--package", "wine-host"])
+        // Wine's start is heavy; two prefixes at once gain nothing.
+        .args(["--no-fail-fast", "--", "--test-threads=1"]);
+    tally.cargo_test("programs in Wine", tests);
+    Ok(())
+}
+
+/// Makes sure that `program` can be started; installs it if that is possible.
+fn require(program: &str, package: &str) -> Result<()> {
+    let is_there = || Tool::new(program).arg("--version").output().is_ok();
+    if is_there() {
+        return Ok(());
+    }
+    let user = Tool::new("id").arg("--user").output()?;
+    ensure!(
+        user.trim() == "0",
+        "this needs {program}; install it with: apt-get install {package}"
+    );
+    Tool::new("apt-get").arg("update").show_errors().output()?;
+    Tool::new("apt-get")
+        .args(["install", "--yes", "--no-install-recommends", package])
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .show_errors()
+        .output()
+        .with_context(|| format!("{program} is missing"))?;
+    ensure!(is_there(), "{program} is missing");
+    Ok(())
+}
