@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use anyhow::{Context, Result};
 use wine_host::Machine;
 
-use crate::{TAKEN, VF, VF_ID, machine, paths};
+use crate::{TAKEN, VF, VF_ID, VIRTIO, machine, paths};
 
 fn starts(state: &[String], word: &str) -> usize {
     state.iter().filter(|line| line.starts_with(word)).count()
@@ -265,6 +265,10 @@ fn json_is_one_object_on_standard_output() -> Result<()> {
 #[test]
 fn query_says_what_it_can_not_know() -> Result<()> {
     let machine = machine()?;
+    let driver =
+        r"HKLM\System\CurrentControlSet\Control\Class\{4D36E972-E325-11CE-BFC1-08002BE10318}\0001";
+    machine.set(driver, "NetCfgInstanceId", "REG_SZ", VIRTIO)?;
+    machine.set(driver, "DriverVersion", "REG_SZ", "1.2.3.4")?;
     let ran = machine.netkvmp(&["query"])?;
     assert_eq!(ran.code, 0, "{ran:?}");
     insta::assert_snapshot!(ran.out);
