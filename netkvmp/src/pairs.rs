@@ -9,6 +9,8 @@ pub(crate) struct Adapter {
     pub(crate) name: String,
     pub(crate) pnp_id: String,
     pub(crate) mac: Option<[u8; 6]>,
+    /// The version of its driver.
+    pub(crate) driver: Option<String>,
     /// Whether the path from VIOPROT is enabled; `None` if there is no such path.
     pub(crate) vioprot: Option<bool>,
 }
@@ -18,6 +20,8 @@ pub(crate) struct Adapter {
 pub(crate) struct Pair {
     /// The adapter's name.
     pub(crate) adapter: String,
+    /// The version of its driver.
+    pub(crate) driver: Option<String>,
     /// Its address.
     pub(crate) mac: Option<String>,
     /// The other adapter with that address.
@@ -53,6 +57,7 @@ fn pair_one(adapter: &Adapter, all: &[Adapter], is_installed: bool) -> Pair {
     };
     Pair {
         adapter: adapter.name.clone(),
+        driver: adapter.driver.clone(),
         mac: adapter.mac.map(spell),
         vf: vf.map(|vf| vf.name.clone()),
         path: None,
@@ -71,6 +76,7 @@ impl Pair {
         let unknown = "unknown";
         let mut lines = vec![
             format!("Adapter:   {}", self.adapter),
+            format!("  Driver:  {}", self.driver.as_deref().unwrap_or(unknown)),
             format!("  MAC:     {}", self.mac.as_deref().unwrap_or(unknown)),
             format!("  VF:      {}", self.vf.as_deref().unwrap_or("none")),
             format!("  Path:    {}", self.path.as_deref().unwrap_or(unknown)),
@@ -91,6 +97,7 @@ mod tests {
             name: "virtio".into(),
             pnp_id: r"PCI\VEN_1AF4&DEV_1041\1".into(),
             mac: Some(MAC),
+            driver: Some("1.2.3.4".into()),
             vioprot: Some(false),
         }
     }
@@ -100,6 +107,7 @@ mod tests {
             name: "vf".into(),
             pnp_id: r"PCI\VEN_8086&DEV_1889\1".into(),
             mac: Some(mac),
+            driver: None,
             vioprot,
         }
     }
@@ -114,6 +122,7 @@ mod tests {
         assert_eq!(pairs.len(), 1);
         assert_eq!(pairs[0].vf.as_deref(), Some("vf"));
         assert_eq!(pairs[0].mac.as_deref(), Some("52-54-00-12-34-56"));
+        assert_eq!(pairs[0].driver.as_deref(), Some("1.2.3.4"));
         assert_eq!(pairs[0].why_not, None);
     }
 

@@ -3,18 +3,22 @@
 use std::collections::HashMap;
 use std::{ptr, slice};
 
-use netcfg::names::VIOPROT;
+use netcfg::names::{CLASS_NET, VIOPROT};
 use netcfg::{Component, Session, class};
 use windows::Win32::NetworkManagement::IpHelper::{
     FreeMibTable, GetIfTable2, MIB_IF_ROW2, MIB_IF_TABLE2,
 };
 use windows::core::{GUID, Result};
+use windows_registry::LOCAL_MACHINE;
 
 use crate::pairs::Adapter;
+
+const CLASS: &str = r"SYSTEM\CurrentControlSet\Control\Class";
 
 /// All adapters, as far as they can be read.
 pub(super) fn all(session: &Session<'_>) -> Result<Vec<Adapter>> {
     let macs = macs();
+    let drivers = drivers();
     let adapters = session.components(&class::NET)?;
     let describe = |component: &Component| {
         let name = component.display_name().unwrap_or_default();
@@ -23,6 +27,7 @@ pub(super) fn all(session: &Session<'_>) -> Result<Vec<Adapter>> {
             name,
             pnp_id: component.pnp_id().ok()?,
             mac: macs.get(&instance).copied(),
+            driver: drivers.get(&instance).cloned(),
             vioprot: vioprot(component).ok()?,
         })
     };
@@ -37,6 +42,25 @@ fn vioprot(adapter: &Component) -> Result<Option<bool>> {
         }
     }
     Ok(None)
+}
+
+/// Versions of the drivers by instance identifier, from the driver keys.
+fn drivers() -> HashMap<GUID, String> {
+    let Ok(class) = LOCAL_MACHINE.open(format!(r"{CLASS}\{CLASS_NET}")) else {
+        return HashMap::new();
+    };
+    let version = |name: String| {
+        let key = class.open(name).ok()?;
+        let instance = key.get_string("NetCfgInstanceId").ok()?;
+        let instance = GUID::try_from(instance.trim_matches(['{', '}'])).ok()?;
+        Some((instance, key.get_string("DriverVersion").ok()?))
+    };
+    class
+        .keys()
+        .into_iter()
+        .flatten()
+        .filter_map(version)
+        .collect()
 }
 
 /// Addresses by instance identifier.

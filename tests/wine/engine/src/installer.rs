@@ -8,7 +8,7 @@ use windows::Win32::Devices::DeviceAndDriverInstallation::{
     SPSVCINST_FLAGS, SetupCloseInfFile, SetupDefaultQueueCallbackW, SetupFindFirstLineW,
     SetupFindNextLine, SetupGetFieldCount, SetupGetStringFieldW, SetupInitDefaultQueueCallbackEx,
     SetupInstallFromInfSectionW, SetupInstallServicesFromInfSectionW, SetupOpenInfFileW,
-    SetupTermDefaultQueueCallback,
+    SetupSetDirectoryIdW, SetupTermDefaultQueueCallback,
 };
 use windows::Win32::Foundation::{ERROR_FILE_NOT_FOUND, HWND, INVALID_HANDLE_VALUE};
 use windows::Win32::System::Com::CoCreateGuid;
@@ -20,8 +20,8 @@ use windows_registry::LOCAL_MACHINE;
 use crate::knobs;
 use crate::store::{self, Record};
 
-/// The build of Windows that the stand-in is: the first that `vioprot.inf` serves.
-const BUILD: u32 = 17763;
+/// The first identifier of folders that are a program's own.
+const DIRID_USER: u32 = 0x8000;
 const INF_FOLDER: &str = r"C:\windows\inf";
 const ERROR_SERVICE_DOES_NOT_EXIST: u32 = 1060;
 
@@ -94,7 +94,7 @@ fn find_model(inf: &Inf, class: &GUID, id: &str) -> Option<(String, String)> {
         let ours = decorations
             .iter()
             .filter_map(|text| Some((serves(text)?, text)))
-            .filter(|(build, _)| *build <= BUILD)
+            .filter(|(build, _)| *build <= knobs::build())
             .max();
         let Some((_, decoration)) = ours else {
             continue;
@@ -120,10 +120,26 @@ fn serves(decoration: &str) -> Option<u32> {
     }
 }
 
+/// Wine's setupapi knows no driver store, and lets nobody give identifier 13 a meaning. So the folder of
+/// the package goes by an identifier of our own in a copy of the INF.
+fn open_with_store(path: &str) -> Result<Inf> {
+    let text = fs::read_to_string(path)?;
+    let user = DIRID_USER.to_string();
+    let own = text.replace("%13%", &format!("%{user}%"));
+    let own = own.replace("= 13\n", &format!("= {user}\n"));
+    let copy = r"C:\netcfg-engine.inf";
+    fs::write(copy, own)?;
+    let inf = Inf::open(copy)?;
+    let store = HSTRING::from(knobs::store());
+    // SAFETY: the handle is open, and the name outlives the call.
+    unsafe { SetupSetDirectoryIdW(inf.0, DIRID_USER, &store) }?;
+    Ok(inf)
+}
+
 /// Does what the INF of `id` says: keys, files, service, notify object.
 pub(crate) fn install(class: &GUID, id: &str) -> Result<Record> {
     let (path, description, section) = locate(class, id)?;
-    let inf = Inf::open(&path)?;
+    let inf = open_with_store(&path)?;
     // SAFETY: no contract; the result is checked.
     let instance = unsafe { CoCreateGuid() }?;
     let key = LOCAL_MACHINE.create(store::path_of(class, &instance))?;

@@ -1,7 +1,8 @@
 //! What a test sets: calls that fail, and a log of calls.
 //!
 //! Under `HKLM\SOFTWARE\NetcfgStandIn`: `Fail` (`<call>=<status in hex>`, several as MULTI_SZ), `Store`
-//! (the folder that stands for the package in the driver store), `Log` (a file), `Reboot` (DWORD).
+//! (the folder that stands for the package in the driver store), `Log` (a file), `Reboot` (DWORD), `Build`
+//! (DWORD, the build of Windows that the stand-in is).
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -67,4 +68,10 @@ pub(crate) fn store() -> String {
 pub(crate) fn wants_reboot() -> bool {
     let value = key().and_then(|key| key.get_u32("Reboot").ok());
     value.is_some_and(|value| value != 0)
+}
+
+/// The build of Windows; the first that `vioprot.inf` serves, if nothing else is set.
+pub(crate) fn build() -> u32 {
+    let value = key().and_then(|key| key.get_u32("Build").ok());
+    value.unwrap_or(17763)
 }

@@ -162,6 +162,16 @@ fn a_device_that_does_not_exist_is_not_restarted() -> Result<()> {
     Ok(())
 }
 
+/// Wine can't restart a device, and gives no reason.
+#[test]
+fn a_restart_that_fails_is_told() -> Result<()> {
+    let machine = with_devices()?;
+    let ran = netsh(&machine, "restart idx=1")?;
+    let told = "Restarting device 1... failed (error 31).\n";
+    assert_eq!((ran.code, ran.out.as_str()), (31, told));
+    Ok(())
+}
+
 #[test]
 fn the_helper_goes_when_it_is_told_to() -> Result<()> {
     let machine = machine()?;

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use anyhow::{Context, Result};
 use wine_host::Machine;
 
-use crate::{VF, VF_ID, machine};
+use crate::{TAKEN, VF, VF_ID, VIRTIO, machine, paths};
 
 fn starts(state: &[String], word: &str) -> usize {
     state.iter().filter(|line| line.starts_with(word)).count()
@@ -57,6 +57,36 @@ fn install_again_and_uninstall_twice() -> Result<()> {
         (nothing.code, nothing.out.as_str()),
         (0, "VIOPROT is not installed. Nothing to do.\n")
     );
+    assert_eq!(machine.state()?, before);
+    Ok(())
+}
+
+#[test]
+fn a_newer_windows_runs_everything_from_the_driver_store() -> Result<()> {
+    let machine = with_vf()?;
+    let before = machine.state()?;
+    machine.set(
+        r"HKLM\Software\NetcfgStandIn",
+        "Build",
+        "REG_DWORD",
+        "26100",
+    )?;
+    let ran = machine.netkvmp(&["install"])?;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(paths(&machine, VF)?, TAKEN);
+    assert!(!machine.path("windows/system32/netkvmno.dll").exists());
+    let server =
+        r"HKLM\Software\Classes\CLSID\{F69513F1-8E1A-4F35-82D9-046406970E6D}\InprocServer32";
+    let class = machine.run(&["reg", "query", server, "/ve"])?;
+    assert!(
+        class
+            .out
+            .to_ascii_lowercase()
+            .contains(r"c:\store\netkvmno.dll"),
+        "{class:?}"
+    );
+    let ran = machine.netkvmp(&["uninstall"])?;
+    assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(machine.state()?, before);
     Ok(())
 }
@@ -235,6 +265,10 @@ fn json_is_one_object_on_standard_output() -> Result<()> {
 #[test]
 fn query_says_what_it_can_not_know() -> Result<()> {
     let machine = machine()?;
+    let driver =
+        r"HKLM\System\CurrentControlSet\Control\Class\{4D36E972-E325-11CE-BFC1-08002BE10318}\0001";
+    machine.set(driver, "NetCfgInstanceId", "REG_SZ", VIRTIO)?;
+    machine.set(driver, "DriverVersion", "REG_SZ", "1.2.3.4")?;
     let ran = machine.netkvmp(&["query"])?;
     assert_eq!(ran.code, 0, "{ran:?}");
     insta::assert_snapshot!(ran.out);
