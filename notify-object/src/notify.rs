@@ -13,13 +13,13 @@ use windows::Win32::NetworkManagement::NetManagement::{
     INetCfgComponentControl_Impl, INetCfgComponentNotifyBinding,
     INetCfgComponentNotifyBinding_Impl, INetCfgComponentNotifyGlobal,
     INetCfgComponentNotifyGlobal_Impl, INetCfgComponentSetup, INetCfgComponentSetup_Impl,
-    INetCfgPnpReconfigCallback, NCN_ADD, NCN_BINDING_PATH, NCN_ENABLE, NCN_NET, NCN_REMOVE,
-    NETCFG_S_DISABLE_QUERY,
+    INetCfgPnpReconfigCallback, NCN_ADD, NCN_BINDING_PATH, NCN_DISABLE, NCN_ENABLE, NCN_NET,
+    NCN_REMOVE, NETCFG_S_DISABLE_QUERY,
 };
 use windows::core::{BOOL, Error, HRESULT, PCWSTR, Ref, Result};
 use windows_core::implement;
 
-use crate::policy::{Policy, Verdict};
+use crate::policy::{Policy, Verdict, is_vioprot};
 use crate::server::Alive;
 use crate::settings;
 use crate::withheld::Withheld;
@@ -82,19 +82,27 @@ impl Notify {
         Ok((engine, state.policy.clone()))
     }
 
-    /// Takes the virtual functions in hand.
-    fn seize(&self) -> Result<()> {
+    /// Takes the virtual functions in hand. With `is_fresh`, each gets VIOPROT; without, those that are
+    /// new, or had been refused it.
+    ///
+    /// # Errors
+    ///
+    /// The adapters can't be listed, or VIOPROT can't be enabled.
+    fn seize(&self, is_fresh: bool) -> Result<()> {
         let (engine, policy) = self.tools()?;
         let mut withheld = self.state().withheld.clone();
-        let done = Adapters::read(&engine)?.seize(&policy, &mut withheld);
+        let adapters = Adapters::read(&engine, &withheld)?;
+        let done = adapters.seize(&policy, &mut withheld, is_fresh);
         self.state().withheld = withheld;
         done
     }
 
-    /// Answers whether a path that is about to be added may be enabled.
+    /// Answers whether a path that is about to be added may be enabled. One that is added disabled loses
+    /// nothing.
     fn query(&self, flags: u32, path: Ref<INetCfgBindingPath>) -> Result<()> {
         let path = Path::from(path.ok()?.clone());
-        if !has(flags, NCN_ADD.0 | NCN_ENABLE.0) || self.state().is_leaving {
+        let is_asked = has(flags, NCN_ADD.0 | NCN_ENABLE.0) && !has(flags, NCN_DISABLE.0);
+        if !is_asked || self.state().is_leaving {
             return Ok(());
         }
         if self.is_refused(&path)? {
@@ -103,27 +111,35 @@ impl Notify {
         Ok(())
     }
 
-    /// Undoes the enabling of a path that is not wanted.
+    /// Undoes the enabling of a path that is not wanted. A path that goes comes with NCN_ENABLE or
+    /// NCN_DISABLE as well, for what it was.
     fn notify(&self, flags: u32, path: Ref<INetCfgBindingPath>) -> Result<()> {
-        let path = Path::from(path.ok()?.clone());
-        if !has(flags, NCN_ENABLE.0) || self.state().is_leaving || !path.is_enabled()? {
+        if has(flags, NCN_REMOVE.0) || !has(flags, NCN_ENABLE.0) || self.state().is_leaving {
             return Ok(());
         }
-        if self.is_refused(&path)? {
+        let path = Path::from(path.ok()?.clone());
+        if path.is_enabled().unwrap_or(false) && self.is_refused(&path)? {
             path.enable(false)?;
         }
         Ok(())
     }
 
-    /// Judges, and records what another component loses.
+    /// Judges, and records what another component loses, or VIOPROT on an adapter that was ours. What
+    /// can't be read is not refused.
+    ///
+    /// # Errors
+    ///
+    /// `Initialize` has not been called.
     fn is_refused(&self, path: &Path) -> Result<bool> {
         let (engine, policy) = self.tools()?;
-        let judged = Adapters::read(&engine)?.judge(&policy, path)?;
+        let withheld = self.state().withheld.clone();
+        let adapters = Adapters::read(&engine, &withheld).ok();
+        let judged = adapters.and_then(|adapters| adapters.judge(&policy, &withheld, path));
         let Some(judged) = judged.filter(|judged| judged.verdict == Verdict::Refuse) else {
             return Ok(false);
         };
-        if !crate::policy::is_vioprot(&judged.owner) {
-            self.state().withheld.add(&judged.adapter, &judged.owner);
+        if !is_vioprot(&judged.owner) || withheld.knows(&judged.adapter) {
+            self.state().withheld.add(&judged.adapter, &judged.token);
         }
         Ok(true)
     }
@@ -163,11 +179,11 @@ impl INetCfgComponentControl_Impl for Notify_Impl {
 
 impl INetCfgComponentSetup_Impl for Notify_Impl {
     fn Install(&self, _setup_flags: u32) -> Result<()> {
-        self.seize()
+        self.seize(true)
     }
 
     fn Upgrade(&self, _setup_flags: u32, _from_build: u32) -> Result<()> {
-        self.seize()
+        self.seize(false)
     }
 
     /// There is nothing to answer.
@@ -178,11 +194,10 @@ impl INetCfgComponentSetup_Impl for Notify_Impl {
     fn Removing(&self) -> Result<()> {
         let (engine, policy) = self.tools()?;
         self.state().is_leaving = true;
-        let withheld = self.state().withheld.clone();
-        let done = Adapters::read(&engine)?.release(&policy, &withheld);
-        if done.is_ok() {
-            self.state().withheld.clear();
-        }
+        // An adapter that is absent now keeps its record for the next time.
+        let mut withheld = self.state().withheld.clone();
+        let done = Adapters::read(&engine, &withheld)?.release(&policy, &mut withheld);
+        self.state().withheld = withheld;
         done
     }
 }
@@ -213,17 +228,18 @@ impl INetCfgComponentNotifyGlobal_Impl for Notify_Impl {
 
     fn SysNotifyComponent(&self, flags: u32, component: Ref<INetCfgComponent>) -> Result<()> {
         let component = Component::from(component.ok()?.clone());
-        if component.class()? != class::NET || self.state().is_leaving {
+        let is_adapter = component.class().is_ok_and(|class| class == class::NET);
+        if !is_adapter || self.state().is_leaving {
             return Ok(());
         }
         if has(flags, NCN_REMOVE.0) {
-            let instance = component.instance()?;
-            self.state().withheld.forget(&work::name(&instance));
-            return Ok(());
-        }
-        if has(flags, NCN_ADD.0) {
-            // A new NetKVM adapter may make a function of one that was there before.
-            return self.seize();
+            if let Ok(instance) = component.instance() {
+                self.state().withheld.forget(&work::name(&instance));
+            }
+        } else if has(flags, NCN_ADD.0) {
+            // A new NetKVM adapter may make a function of one that was there before. That one of those
+            // can't be served is no reason to refuse the one that comes.
+            let _ = self.seize(false);
         }
         Ok(())
     }

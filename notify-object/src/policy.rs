@@ -18,8 +18,10 @@ pub(crate) type Mac = [u8; 6];
 pub(crate) struct Facts {
     /// The device instance path.
     pub(crate) pnp_id: String,
-    /// The address, if the adapter has told it yet.
+    /// The address; a stopped adapter tells none.
     pub(crate) mac: Option<Mac>,
+    /// It has been a virtual function before.
+    pub(crate) is_known: bool,
 }
 
 /// What an adapter is to us.
@@ -51,7 +53,8 @@ pub(crate) struct Policy {
 
 impl Policy {
     /// The rules with this list. `matches_by_mac`: an address shared with a NetKVM adapter makes a
-    /// virtual function, too.
+    /// virtual function, too. Whether that adapter has VIRTIO_NET_F_STANDBY only its driver knows, which
+    /// can't be asked from here: any NetKVM adapter counts.
     pub(crate) fn new(list: VfList, matches_by_mac: bool) -> Self {
         Self {
             list,
@@ -63,7 +66,7 @@ impl Policy {
     pub(crate) fn kind(&self, adapter: &Facts, all: &[Facts]) -> Kind {
         if is_netkvm(&adapter.pnp_id) {
             Kind::NetKvm
-        } else if self.list.has(&adapter.pnp_id) || self.shares_mac(adapter, all) {
+        } else if self.list.has(&adapter.pnp_id) || self.pairs_by_mac(adapter, all) {
             Kind::Vf
         } else {
             Kind::Other
@@ -71,17 +74,24 @@ impl Policy {
     }
 
     /// A team, a virtual switch or a VLAN on top of NetKVM has NetKVM's address as well; but a function
-    /// that was passed through is on the PCI bus, and those are not.
-    fn shares_mac(&self, adapter: &Facts, all: &[Facts]) -> bool {
+    /// that was passed through is on the PCI bus, and those are not. While one of the two is stopped there
+    /// is nothing to compare, and a function stays what it was.
+    fn pairs_by_mac(&self, adapter: &Facts, all: &[Facts]) -> bool {
         let on_pci = adapter
             .pnp_id
             .get(..4)
             .is_some_and(|bus| bus.eq_ignore_ascii_case(r"PCI\"));
-        let Some(mac) = adapter.mac.filter(is_station) else {
+        if !self.matches_by_mac || !on_pci {
             return false;
-        };
+        }
         let mut netkvm = all.iter().filter(|other| is_netkvm(&other.pnp_id));
-        self.matches_by_mac && on_pci && netkvm.any(|other| other.mac == Some(mac))
+        match adapter.mac {
+            None => adapter.is_known,
+            Some(mac) => netkvm.any(|other| match other.mac {
+                None => adapter.is_known,
+                Some(other) => other == mac && is_station(&mac),
+            }),
+        }
     }
 }
 
@@ -117,6 +127,7 @@ mod tests {
         Facts {
             pnp_id: pnp_id.into(),
             mac,
+            is_known: false,
         }
     }
 
@@ -146,6 +157,23 @@ mod tests {
         let all = [adapter(VIRTIO, Some(MAC)), adapter(REALTEK, Some(MAC))];
         assert_eq!(policy(true).kind(&all[1], &all), Kind::Vf);
         assert_eq!(policy(false).kind(&all[1], &all), Kind::Other);
+    }
+
+    #[test]
+    fn a_function_that_is_stopped_stays_one() {
+        let known = |mac| Facts {
+            is_known: true,
+            ..adapter(REALTEK, mac)
+        };
+        for (virtio, own) in [(Some(MAC), None), (None, Some(MAC)), (None, None)] {
+            let all = [adapter(VIRTIO, virtio), known(own)];
+            assert_eq!(policy(true).kind(&all[1], &all), Kind::Vf);
+            assert_eq!(policy(false).kind(&all[1], &all), Kind::Other);
+            assert_eq!(policy(true).kind(&adapter(REALTEK, own), &all), Kind::Other);
+        }
+        // It runs, and its address is another one now.
+        let all = [adapter(VIRTIO, Some(MAC)), known(Some([2; 6]))];
+        assert_eq!(policy(true).kind(&all[1], &all), Kind::Other);
     }
 
     #[test]

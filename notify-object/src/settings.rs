@@ -5,7 +5,7 @@
 //! | `NoDefaults` | DWORD | not 0: the built-in list of virtual functions does not count |
 //! | `Supported` | MULTI_SZ | more of them, as `ven_XXXX&dev_XXXX` |
 //! | `MatchByMac` | DWORD | 0: only the lists count, not the address |
-//! | `Withheld\{adapter}` | MULTI_SZ | ours: components that the adapter gets back |
+//! | `Withheld\{adapter}` | MULTI_SZ | ours: tokens of the binding paths that the adapter gets back |
 
 use windows_registry::{LOCAL_MACHINE, Result};
 
@@ -37,9 +37,9 @@ pub(crate) fn withheld() -> Withheld {
     };
     for (adapter, value) in key.values().into_iter().flatten() {
         withheld.claim(&adapter);
-        let owners: Vec<String> = value.try_into().unwrap_or_default();
-        for owner in owners.iter().filter(|owner| !owner.is_empty()) {
-            withheld.add(&adapter, owner);
+        let tokens: Vec<String> = value.try_into().unwrap_or_default();
+        for token in tokens.iter().filter(|token| !token.is_empty()) {
+            withheld.add(&adapter, token);
         }
     }
     withheld
@@ -59,8 +59,8 @@ pub(crate) fn keep(withheld: &Withheld) -> Result<()> {
         return Ok(());
     }
     let key = LOCAL_MACHINE.create(format!(r"{KEY}\{WITHHELD}"))?;
-    for (adapter, owners) in withheld.entries() {
-        key.set_multi_string(adapter, &owners)?;
+    for (adapter, tokens) in withheld.entries() {
+        key.set_multi_string(adapter, &tokens)?;
     }
     Ok(())
 }

@@ -1,11 +1,13 @@
 //! Takes the bindings of virtual functions away, and gives them back.
 
+use std::collections::HashMap;
+
 use netcfg::{Component, Path, class};
 use windows::Win32::NetworkManagement::NetManagement::INetCfg;
 use windows::core::{GUID, Result};
 
 use crate::macs;
-use crate::policy::{Facts, Kind, Policy, Verdict, is_vioprot, judge};
+use crate::policy::{Facts, Kind, Mac, Policy, Verdict, is_vioprot, judge};
 use crate::withheld::Withheld;
 
 /// The adapters of the configuration, as far as the engine tells about them.
@@ -17,117 +19,148 @@ impl Adapters {
     /// # Errors
     ///
     /// The engine does not list its adapters.
-    pub(crate) fn read(engine: &INetCfg) -> Result<Self> {
+    pub(crate) fn read(engine: &INetCfg, withheld: &Withheld) -> Result<Self> {
         let macs = macs::by_instance();
-        let describe = |adapter: Component| {
-            let instance = adapter.instance().ok()?;
-            let facts = Facts {
-                pnp_id: adapter.pnp_id().ok()?,
-                mac: macs.get(&instance).copied(),
-            };
-            Some((adapter, name(&instance), facts))
-        };
         let all = Component::all(engine, &class::NET)?;
+        let describe = |adapter: Component| {
+            let (name, facts) = describe(&adapter, &macs, withheld)?;
+            Some((adapter, name, facts))
+        };
         Ok(Self(all.into_iter().filter_map(describe).collect()))
     }
 
-    /// What `adapter` is. One that the engine does not list, as it is just coming, is judged beside those
-    /// that it lists.
-    ///
-    /// # Errors
-    ///
-    /// The adapter can't be read.
-    fn kind(&self, policy: &Policy, adapter: &Component) -> Result<Kind> {
-        let instance = adapter.instance()?;
-        let facts = Facts {
-            pnp_id: adapter.pnp_id()?,
-            mac: macs::by_instance().get(&instance).copied(),
-        };
-        let all: Vec<Facts> = self.0.iter().map(|(_, _, facts)| facts.clone()).collect();
-        Ok(policy.kind(&facts, &all))
+    fn facts(&self) -> Vec<Facts> {
+        self.0.iter().map(|(_, _, facts)| facts.clone()).collect()
     }
 
-    /// Judges a path. `None`: it does not end at an adapter.
-    ///
-    /// # Errors
-    ///
-    /// The path can't be read.
-    pub(crate) fn judge(&self, policy: &Policy, path: &Path) -> Result<Option<Judged>> {
-        let bottom = path.bottom()?;
-        if bottom.class()? != class::NET {
-            return Ok(None);
+    /// Judges a path. `None`: it does not end at an adapter, or can't be read, and is left alone. An
+    /// adapter that the engine does not list, as it is just coming, is judged beside those that it lists.
+    pub(crate) fn judge(
+        &self,
+        policy: &Policy,
+        withheld: &Withheld,
+        path: &Path,
+    ) -> Option<Judged> {
+        let bottom = path.bottom().ok()?;
+        if bottom.class().ok()? != class::NET {
+            return None;
         }
-        let owner = path.owner()?.id()?;
-        let verdict = judge(&owner, self.kind(policy, &bottom)?);
-        let adapter = name(&bottom.instance()?);
-        Ok(Some(Judged {
-            verdict,
+        let (adapter, facts) = describe(&bottom, &macs::by_instance(), withheld)?;
+        let (owner, token) = names(path).ok()?;
+        Some(Judged {
+            verdict: judge(&owner, policy.kind(&facts, &self.facts())),
             adapter,
             owner,
-        }))
+            token,
+        })
     }
 
-    /// Takes everything but VIOPROT from each virtual function; one that is new to us gets VIOPROT.
+    /// Takes everything but VIOPROT from each virtual function. One that is new to us gets VIOPROT, and
+    /// so does one that we have refused it to; each does with `is_fresh`.
     ///
     /// # Errors
     ///
-    /// The first failure; the other adapters are served all the same.
-    pub(crate) fn seize(&self, policy: &Policy, withheld: &mut Withheld) -> Result<()> {
-        let all: Vec<Facts> = self.0.iter().map(|(_, _, facts)| facts.clone()).collect();
+    /// The first failure to enable VIOPROT. What can't be read or taken away stays as it is, and the other
+    /// adapters are served all the same.
+    pub(crate) fn seize(
+        &self,
+        policy: &Policy,
+        withheld: &mut Withheld,
+        is_fresh: bool,
+    ) -> Result<()> {
+        let all = self.facts();
         let functions = self
             .0
             .iter()
             .filter(|(_, _, facts)| policy.kind(facts, &all) == Kind::Vf);
         first_failure(functions.map(|(adapter, name, _)| {
-            let is_new = !withheld.knows(name);
+            let is_new = is_fresh || !withheld.knows(name);
             withheld.claim(name);
-            let paths = adapter.paths_above()?;
-            first_failure(paths.iter().map(|path| {
-                let owner = path.owner()?.id()?;
-                let is_enabled = path.is_enabled()?;
-                match judge(&owner, Kind::Vf) {
-                    Verdict::Refuse if is_enabled => {
-                        path.enable(false)?;
-                        withheld.add(name, &owner);
-                    }
-                    Verdict::Keep if is_new && !is_enabled => path.enable(true)?,
-                    Verdict::Keep | Verdict::Refuse => {}
-                }
-                Ok(())
-            }))
+            let paths = adapter.paths_above().unwrap_or_default();
+            first_failure(
+                paths
+                    .iter()
+                    .map(|path| seize_path(path, name, is_new, withheld)),
+            )
         }))
     }
 
-    /// Gives back what was withheld. A function that has lost everything, and of which nothing is
-    /// recorded, gets all: better than a dead adapter.
+    /// Gives back what was withheld, and drops the record of each adapter that was served. A function
+    /// that has lost everything, and of which nothing is recorded, gets all: better than a dead adapter.
     ///
     /// # Errors
     ///
-    /// The first failure; the other adapters are served all the same.
-    pub(crate) fn release(&self, policy: &Policy, withheld: &Withheld) -> Result<()> {
-        let all: Vec<Facts> = self.0.iter().map(|(_, _, facts)| facts.clone()).collect();
+    /// The first failure to enable a path. What can't be read stays as it is, and the other adapters are
+    /// served all the same.
+    pub(crate) fn release(&self, policy: &Policy, withheld: &mut Withheld) -> Result<()> {
+        let all = self.facts();
         first_failure(self.0.iter().map(|(adapter, name, facts)| {
             let is_function = policy.kind(facts, &all) == Kind::Vf;
             if !withheld.knows(name) && !is_function {
                 return Ok(());
             }
-            let mut others = Vec::new();
-            for path in adapter.paths_above()? {
-                let owner = path.owner()?.id()?;
-                if !is_vioprot(&owner) {
-                    others.push((path, owner));
-                }
-            }
-            let mut is_dead = !withheld.knows(name);
-            for (path, _) in &others {
-                is_dead &= !path.is_enabled()?;
-            }
+            let Ok(paths) = adapter.paths_above() else {
+                return Ok(());
+            };
+            let others: Vec<(Path, String)> = paths
+                .into_iter()
+                .filter_map(|path| {
+                    let (owner, token) = names(&path).ok()?;
+                    (!is_vioprot(&owner)).then_some((path, token))
+                })
+                .collect();
+            let mut lost = others.iter().map(|(path, _)| path.is_enabled());
+            let is_dead =
+                !withheld.knows(name) && lost.all(|is_enabled| is_enabled.is_ok_and(|on| !on));
             let due = others
                 .iter()
-                .filter(|(_, owner)| is_dead || withheld.has(name, owner));
-            first_failure(due.map(|(path, _)| path.enable(true)))
+                .filter(|(_, token)| is_dead || withheld.has(name, token));
+            first_failure(due.map(|(path, _)| path.enable(true)))?;
+            withheld.forget(name);
+            Ok(())
         }))
     }
+}
+
+/// Takes a path of the function `name` away, or gives it to VIOPROT.
+///
+/// # Errors
+///
+/// VIOPROT can't be enabled.
+fn seize_path(path: &Path, name: &str, is_new: bool, withheld: &mut Withheld) -> Result<()> {
+    let (Ok((owner, token)), Ok(is_enabled)) = (names(path), path.is_enabled()) else {
+        return Ok(());
+    };
+    match judge(&owner, Kind::Vf) {
+        Verdict::Refuse if is_enabled && path.enable(false).is_ok() => withheld.add(name, &token),
+        Verdict::Keep if !is_enabled && (is_new || withheld.has(name, &token)) => {
+            path.enable(true)?;
+            withheld.remove(name, &token);
+        }
+        Verdict::Keep | Verdict::Refuse => {}
+    }
+    Ok(())
+}
+
+/// The name and the facts of an adapter; `None` if it can't be read.
+fn describe(
+    adapter: &Component,
+    macs: &HashMap<GUID, Mac>,
+    withheld: &Withheld,
+) -> Option<(String, Facts)> {
+    let instance = adapter.instance().ok()?;
+    let name = name(&instance);
+    let facts = Facts {
+        pnp_id: adapter.pnp_id().ok()?,
+        mac: macs.get(&instance).copied(),
+        is_known: withheld.knows(&name),
+    };
+    Some((name, facts))
+}
+
+/// The component at the top of a path, and the path's token.
+fn names(path: &Path) -> Result<(String, String)> {
+    Ok((path.owner()?.id()?, path.token()?))
 }
 
 /// A path that ends at an adapter, judged.
@@ -137,6 +170,8 @@ pub(crate) struct Judged {
     pub(crate) adapter: String,
     /// The component at the top.
     pub(crate) owner: String,
+    /// The engine's name of the path.
+    pub(crate) token: String,
 }
 
 /// The registry's spelling of an instance identifier.

@@ -301,7 +301,12 @@ impl World {
             .partition(|binding| binding.has(&record.instance));
         *self.bindings.borrow_mut() = left;
         for binding in &gone {
-            self.tell(NCN_REMOVE.0, binding)?;
+            let state = if binding.is_enabled.get() {
+                NCN_ENABLE
+            } else {
+                NCN_DISABLE
+            };
+            self.tell(NCN_REMOVE.0 | state.0, binding)?;
         }
         let stays = |other: &Rc<Record>| other.instance != record.instance;
         self.components.borrow_mut().retain(stays);

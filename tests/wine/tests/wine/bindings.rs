@@ -70,6 +70,41 @@ fn the_function_gets_back_what_it_had_and_no_more() -> Result<()> {
     Ok(())
 }
 
+/// NetBT stands on both protocols, and only one of its two paths had been enabled.
+#[test]
+fn of_two_paths_of_one_owner_only_the_one_that_was_taken_comes_back() -> Result<()> {
+    let machine = machine()?;
+    let instance = "{00000000-0000-0000-0000-000000000014}";
+    let (id, service) = ("ms_tcpip6", "Tcpip6");
+    machine.tool(&["component", instance, id, service, "tdi", "ndis5,ndis4"])?;
+    add_vf(&machine)?;
+    machine.tool(&["disable", &format!("ms_netbt->ms_tcpip->{VF}")])?;
+    let before = machine.state()?;
+    assert!(before.contains(&format!("ms_netbt->ms_tcpip6->{VF} on")));
+    install(&machine)?;
+    let state = machine.state()?;
+    assert!(state.contains(&format!("ms_netbt->ms_tcpip6->{VF} off")));
+    let ran = machine.netkvmp(&["uninstall"])?;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(machine.state()?, before);
+    Ok(())
+}
+
+#[test]
+fn a_function_that_is_absent_keeps_its_record() -> Result<()> {
+    let machine = machine()?;
+    add_vf(&machine)?;
+    install(&machine)?;
+    machine.tool(&["remove-adapter", VF])?;
+    let ran = machine.netkvmp(&["uninstall"])?;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let state = machine.state()?;
+    let record = state.iter().find(|line| line.starts_with("withheld"));
+    let record = record.context("no record")?;
+    assert!(record.contains(&format!("ms_tcpip->{VF}")), "{record}");
+    Ok(())
+}
+
 #[test]
 fn a_function_that_came_later_gets_its_bindings_when_vioprot_goes() -> Result<()> {
     let machine = machine()?;

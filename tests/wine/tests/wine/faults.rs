@@ -3,7 +3,7 @@
 use anyhow::Result;
 use wine_host::Machine;
 
-use crate::{VF, VF_ID, machine};
+use crate::{TAKEN, VF, VF_ID, machine, paths};
 
 fn with_vf() -> Result<Machine> {
     let machine = machine()?;
@@ -29,7 +29,6 @@ fn an_installation_that_fails_leaves_nothing_behind() -> Result<()> {
         "GetSupportedNotifications",
         "INetCfgComponentControl::Initialize",
         "INetCfgComponentSetup::Install",
-        "Enable",
         "QueryBindingPath",
         "NotifyBindingPath",
         "Apply",
@@ -44,6 +43,46 @@ fn an_installation_that_fails_leaves_nothing_behind() -> Result<()> {
     }
     let ran = machine.netkvmp(&["install"])?;
     assert_eq!(ran.code, 0, "{ran:?}");
+    Ok(())
+}
+
+/// A function that keeps a path is no reason to do without the protocol.
+#[test]
+fn a_path_that_can_not_be_taken_is_no_failure() -> Result<()> {
+    let machine = with_vf()?;
+    let before = machine.state()?;
+    machine.fail(&["Enable=8007001F"])?;
+    let ran = machine.netkvmp(&["install"])?;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let kept = paths(&machine, VF)?;
+    let differ: Vec<_> = kept
+        .iter()
+        .zip(TAKEN)
+        .filter(|(is, taken)| is != taken)
+        .collect();
+    assert_eq!(differ.len(), 1, "{kept:?}");
+    let ran = machine.netkvmp(&["uninstall"])?;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(machine.state()?, before);
+    Ok(())
+}
+
+/// The engine says of a path that goes what it was: enabled.
+#[test]
+fn a_path_that_goes_is_not_touched() -> Result<()> {
+    let machine = with_vf()?;
+    machine.fail(&["Enable=8007001F"])?;
+    machine.netkvmp(&["install"])?;
+    machine.calls()?;
+    machine.tool(&["deinstall", "ms_tcpip"])?;
+    let calls = machine.calls()?;
+    assert!(
+        calls
+            .iter()
+            .any(|call| call == "SysNotifyBindingPath" || call == "NotifyBindingPath"),
+        "{calls:?}"
+    );
+    assert!(!calls.iter().any(|call| call == "Enable"), "{calls:?}");
     Ok(())
 }
 

@@ -29,6 +29,7 @@ pub(crate) fn main() -> ExitCode {
         ["rescan"] => with_lock(|_| Ok(())),
         ["enable", token] => with_lock(|session| switch(session, token, true)),
         ["disable", token] => with_lock(|session| switch(session, token, false)),
+        ["deinstall", id] => with_lock(|session| deinstall(session, id)),
         ["state"] => state::print(),
         ["hold-lock", name, seconds] => hold_lock(name, seconds),
         ["keep"] => keep(),
@@ -103,6 +104,15 @@ fn switch(session: &Session<'_>, token: &str, on: bool) -> Result<()> {
         }
     }
     Err(failure(&format!("there is no path {token}")))
+}
+
+/// Another protocol goes, as its own setup would have it.
+fn deinstall(session: &Session<'_>, id: &str) -> Result<()> {
+    let component = session.find(id)?;
+    let component = component.ok_or_else(|| failure(&format!("there is no component {id}")))?;
+    session
+        .deinstall(&netcfg::class::NETTRANS, &component)
+        .map(drop)
 }
 
 fn all_paths(session: &Session<'_>) -> Result<Vec<Path>> {
