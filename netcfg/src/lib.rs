@@ -30,6 +30,6 @@ pub use component::Component;
 #[cfg(windows)]
 pub use path::Path;
 #[cfg(windows)]
-pub use session::{Apartment, Applied, Locked, Session};
+pub use session::{Apartment, Applied, Locked, Removal, Session};
 #[cfg(windows)]
 pub use text::{hand_out, take};

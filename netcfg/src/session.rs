@@ -8,13 +8,13 @@ use std::time::Duration;
 use windows::Win32::Foundation::{E_FAIL, S_OK};
 use windows::Win32::NetworkManagement::NetManagement::{
     IEnumNetCfgComponent, INetCfg, INetCfgClassSetup, INetCfgComponent, INetCfgLock,
-    NETCFG_S_REBOOT, OBO_TOKEN, OBO_USER,
+    NETCFG_S_REBOOT, NETCFG_S_STILL_REFERENCED, OBO_TOKEN, OBO_USER,
 };
 use windows::Win32::System::Com::{
-    CLSCTX_INPROC_SERVER, COINIT_APARTMENTTHREADED, CoCreateInstance, CoInitializeEx,
-    CoUninitialize,
+    CLSCTX_INPROC_SERVER, COINIT_APARTMENTTHREADED, CoCreateInstance, CoFreeUnusedLibrariesEx,
+    CoInitializeEx, CoUninitialize,
 };
-use windows::core::{Error, GUID, HSTRING, Interface, PCWSTR, PWSTR, Result};
+use windows::core::{Error, GUID, HRESULT, HSTRING, Interface, PCWSTR, PWSTR, Result};
 
 use crate::Component;
 use crate::enumerate::collect;
@@ -36,6 +36,12 @@ impl Apartment {
         // SAFETY: no contract but that each success is paired with `CoUninitialize`: see `drop`.
         unsafe { CoInitializeEx(None, COINIT_APARTMENTTHREADED) }.ok()?;
         Ok(Self(PhantomData))
+    }
+
+    /// Unloads the servers that no object is left of, so that their files can be removed.
+    pub fn unload_unused(&self) {
+        // SAFETY: COM is up on this thread; without delay, and the second argument is reserved.
+        unsafe { CoFreeUnusedLibrariesEx(0, None) };
     }
 }
 
@@ -62,6 +68,26 @@ pub enum Applied {
     Now,
     /// They wait for the next start of the system.
     AfterReboot,
+}
+
+impl From<HRESULT> for Applied {
+    /// Of a call that has succeeded.
+    fn from(status: HRESULT) -> Self {
+        if status == NETCFG_S_REBOOT {
+            Self::AfterReboot
+        } else {
+            Self::Now
+        }
+    }
+}
+
+/// What became of a removal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// The component goes.
+    Gone(Applied),
+    /// It stays: other components need it; their descriptions.
+    StillReferenced(String),
 }
 
 /// The engine, created but perhaps not initialized.
@@ -160,22 +186,25 @@ impl<'a> Session<'a> {
     /// # Errors
     ///
     /// The INF is unknown, a file is missing, the notify object refuses, or the engine fails.
-    pub fn install(&self, class: &GUID, id: &str) -> Result<()> {
+    pub fn install(&self, class: &GUID, id: &str) -> Result<Applied> {
         let setup = self.class_setup(class)?;
         let id = HSTRING::from(id);
         let user = on_behalf_of_user();
         // SAFETY: the token and the name outlive the call; all else is absent by null.
-        unsafe {
-            setup.Install(
-                &id,
-                Some(&raw const user),
-                None,
-                None,
+        let status = unsafe {
+            (setup.vtable().Install)(
+                setup.as_raw(),
+                PCWSTR(id.as_ptr()),
+                &raw const user,
+                0,
+                0,
                 PCWSTR::null(),
                 PCWSTR::null(),
-                None,
+                ptr::null_mut(),
             )
-        }
+        };
+        status.ok()?;
+        Ok(status.into())
     }
 
     /// Removes `component` of class `class`.
@@ -183,21 +212,26 @@ impl<'a> Session<'a> {
     /// # Errors
     ///
     /// The engine fails.
-    pub fn deinstall(&self, class: &GUID, component: &Component) -> Result<()> {
+    pub fn deinstall(&self, class: &GUID, component: &Component) -> Result<Removal> {
         let setup = self.class_setup(class)?;
         let user = on_behalf_of_user();
         let mut references = PWSTR::null();
         // SAFETY: the token outlives the call, and `references` is a place for one string.
-        let done = unsafe {
-            setup.DeInstall(
-                &component.0,
-                Some(&raw const user),
-                Some(&raw mut references),
+        let status = unsafe {
+            (setup.vtable().DeInstall)(
+                setup.as_raw(),
+                component.0.as_raw(),
+                &raw const user,
+                &raw mut references,
             )
         };
-        // SAFETY: null, or a list for us to free; only its first string would be read.
-        drop(unsafe { take(references) });
-        done
+        status.ok()?;
+        // SAFETY: the method has succeeded: null, or a string that is ours, with a line for each component.
+        let references = unsafe { take(references) };
+        if status == NETCFG_S_STILL_REFERENCED {
+            return Ok(Removal::StillReferenced(references));
+        }
+        Ok(Removal::Gone(status.into()))
     }
 
     /// Makes the changes true.
@@ -209,11 +243,7 @@ impl<'a> Session<'a> {
         // SAFETY: the interface is live; no arguments.
         let status = unsafe { (self.engine.vtable().Apply)(self.engine.as_raw()) };
         status.ok()?;
-        Ok(if status == NETCFG_S_REBOOT {
-            Applied::AfterReboot
-        } else {
-            Applied::Now
-        })
+        Ok(status.into())
     }
 
     /// Forgets the changes that are not applied.

@@ -9,6 +9,9 @@ use crate::report::Report;
 
 type Step<T> = Result<T, Trouble>;
 
+/// The service that our component has.
+const SERVICE: &str = "vioprot";
+
 /// How long another program may hold the write lock before we give up.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -28,16 +31,18 @@ pub(crate) trait System {
     fn unstage(&mut self, name: &str) -> Step<()>;
     /// Opens the configuration, for writing if `lock` says how long to wait. Gives who holds the lock.
     fn open(&mut self, lock: Option<Duration>) -> Step<Option<String>>;
-    /// Tells whether the component is in the open configuration.
-    fn has_component(&self) -> Step<bool>;
-    /// Installs the component.
-    fn install(&mut self) -> Step<()>;
-    /// Removes the component.
-    fn deinstall(&mut self) -> Step<()>;
+    /// The component of the open configuration, by the name of its service; that may be empty.
+    fn component(&self) -> Step<Option<String>>;
+    /// Installs the component; whether Windows has to be restarted.
+    fn install(&mut self) -> Step<bool>;
+    /// Removes the component; whether Windows has to be restarted. That others still need it is a failure.
+    fn deinstall(&mut self) -> Step<bool>;
     /// Makes changes true; whether Windows has to be restarted.
     fn apply(&mut self) -> Step<bool>;
     /// Forgets changes that are not applied.
     fn cancel(&mut self) -> Step<()>;
+    /// Closes the configuration, and lets go of the DLLs of the package.
+    fn close(&mut self);
     /// Tells whether the service entry is there.
     fn has_service(&self) -> bool;
     /// Removes the service entry.
@@ -78,62 +83,127 @@ pub(crate) fn install(system: &mut impl System, choice: &Choice) -> Result<Repor
     let package = check_package(system, &choice.inf)?;
     let before = system.packages().map_err(Failure::Unchanged)?;
     open(system, choice)?;
-    if system.has_component().map_err(Failure::Unchanged)? && system.has_service() {
+    let has_component = has_own_component(system)?;
+    if has_component && system.has_service() {
         return compare(&before, package);
     }
     if choice.is_dry {
-        let steps = vec![
-            format!("add {} to the system's drivers", choice.inf.display()),
-            "install the component VIOPROT".into(),
-            "apply the new network configuration".into(),
-        ];
-        return Ok(Report::Plan { steps });
+        return Ok(plan_installation(choice, has_component));
     }
     system.announce("adding the package to the system's drivers");
     let inf = system.stage(&choice.inf).map_err(Failure::Unchanged)?;
     let is_new = !before
         .iter()
         .any(|(name, _)| name.eq_ignore_ascii_case(&inf));
-    match add_component(system) {
+    let mut added = Added {
+        package: is_new.then(|| inf.clone()),
+        component: false,
+        service: !system.has_service(),
+    };
+    match put_component(system, has_component, &mut added) {
         Ok(reboot) => Ok(Report::Installed {
             version: package.version,
             inf,
             reboot,
         }),
-        Err(first) => Err(go_back(system, first, is_new.then_some(inf.as_str()))),
+        Err(first) => Err(go_back(system, first, &added)),
     }
 }
 
+/// What a run may have added to the system, and takes out again if it fails.
+struct Added {
+    package: Option<String>,
+    component: bool,
+    service: bool,
+}
+
+/// Installs the component, in place of one that has lost its service if `has_broken`: of one that is
+/// there, the engine would only count another reference. Whether Windows has to be restarted.
+fn put_component(system: &mut impl System, has_broken: bool, added: &mut Added) -> Step<bool> {
+    let mut reboot = false;
+    if has_broken {
+        reboot = remove_component(system)?.unwrap_or_default();
+    }
+    added.component = true;
+    Ok(add_component(system)? | reboot)
+}
+
+/// Tells whether our component is there.
+///
+/// # Errors
+///
+/// Another's is there under its name; or it can't be told.
+fn has_own_component(system: &impl System) -> Result<bool, Failure> {
+    match system.component().map_err(Failure::Unchanged)? {
+        Some(service) if is_foreign(&service) => Err(Failure::Foreign(service)),
+        found => Ok(found.is_some()),
+    }
+}
+
+/// A component without a service is what an interrupted installation of ours leaves.
+pub(crate) fn is_foreign(service: &str) -> bool {
+    !service.is_empty() && !service.eq_ignore_ascii_case(SERVICE)
+}
+
+/// Whether Windows has to be restarted.
 fn add_component(system: &mut impl System) -> Step<bool> {
     system.announce("installing the component");
-    system.install()?;
+    let installed = system.install()?;
     system.announce("applying the network configuration");
-    system.apply()
+    let applied = system.apply()?;
+    let component = system.component()?;
+    let is_ours = component.is_some_and(|service| service.eq_ignore_ascii_case(SERVICE));
+    if is_ours && system.has_service() {
+        return Ok(installed | applied);
+    }
+    let missing = if is_ours { "service" } else { "component" };
+    Err(Trouble {
+        what: "the installation is not complete".into(),
+        reason: format!("Windows reports success, but the {missing} is not there"),
+    })
 }
 
 /// The package is there; the component may be.
-fn go_back(system: &mut impl System, first: Trouble, inf: Option<&str>) -> Failure {
+fn go_back(system: &mut impl System, first: Trouble, added: &Added) -> Failure {
     system.announce("undoing");
     // Each step is tried, whatever became of the one before; the first trouble is told.
     let cancelled = system.cancel();
-    let removed = remove_component(system).map(drop);
-    let service = remove_service(system).map(drop);
-    let unstaged = inf.map_or(Ok(()), |inf| system.unstage(inf));
-    match cancelled.and(removed).and(service).and(unstaged) {
-        Ok(()) => Failure::Undone(first),
+    let (mut removed, mut service) = (Ok(None), Ok(()));
+    if added.component {
+        removed = remove_component(system);
+    }
+    if added.component && added.service {
+        service = remove_service(system).map(drop);
+    }
+    system.close();
+    let unstaged = added
+        .package
+        .as_ref()
+        .map_or(Ok(()), |inf| system.unstage(inf));
+    let done = cancelled.and(removed).and_then(|reboot| {
+        service.and(unstaged)?;
+        Ok(reboot.unwrap_or_default())
+    });
+    match done {
+        Ok(reboot) => Failure::Undone { first, reboot },
         Err(then) => Failure::Stuck { first, then },
     }
 }
 
-/// Removes the component if it is there; whether it was, and whether Windows has to be restarted.
+/// Removes the component if it is there and ours; whether it was, and whether Windows has to be
+/// restarted.
 fn remove_component(system: &mut impl System) -> Step<Option<bool>> {
-    if !system.has_component()? {
+    if system
+        .component()?
+        .is_none_or(|service| is_foreign(&service))
+    {
         return Ok(None);
     }
     system.announce("removing the component");
-    system.deinstall()?;
+    let removed = system.deinstall()?;
     system.announce("applying the network configuration");
-    system.apply().map(Some)
+    let applied = system.apply()?;
+    Ok(Some(removed | applied))
 }
 
 /// Removes a service entry that no component owns any more.
@@ -154,7 +224,7 @@ pub(crate) fn uninstall(system: &mut impl System, choice: &Choice) -> Result<Rep
     require_elevation(system, choice)?;
     let packages = system.packages().map_err(Failure::Unchanged)?;
     open(system, choice)?;
-    let has_component = system.has_component().map_err(Failure::Unchanged)?;
+    let has_component = has_own_component(system)?;
     if !has_component && packages.is_empty() && !system.has_service() {
         return Ok(Report::NothingInstalled);
     }
@@ -174,6 +244,7 @@ pub(crate) fn uninstall(system: &mut impl System, choice: &Choice) -> Result<Rep
     if remove_service(system).map_err(Failure::Rest)? && !has_component {
         removed.push("service vioprot".to_owned());
     }
+    system.close();
     for (name, _) in packages {
         system.announce("removing the package from the system's drivers");
         system.unstage(&name).map_err(Failure::Rest)?;
@@ -186,15 +257,28 @@ pub(crate) fn uninstall(system: &mut impl System, choice: &Choice) -> Result<Rep
 fn put_back(system: &mut impl System, first: Trouble) -> Failure {
     system.announce("undoing");
     let back = system.cancel().and_then(|()| {
-        if system.has_component()? {
-            return Ok(());
+        if system.component()?.is_some() {
+            return Ok(false);
         }
-        add_component(system).map(drop)
+        add_component(system)
     });
     match back {
-        Ok(()) => Failure::Undone(first),
+        Ok(reboot) => Failure::Undone { first, reboot },
         Err(then) => Failure::Stuck { first, then },
     }
+}
+
+fn plan_installation(choice: &Choice, has_broken: bool) -> Report {
+    let mut steps = vec![format!(
+        "add {} to the system's drivers",
+        choice.inf.display()
+    )];
+    if has_broken {
+        steps.push("remove the component VIOPROT, whose service is missing".into());
+    }
+    steps.push("install the component VIOPROT".into());
+    steps.push("apply the new network configuration".into());
+    Report::Plan { steps }
 }
 
 fn plan_removal(

@@ -24,7 +24,7 @@ pub(crate) struct Pair {
     pub(crate) driver: Option<String>,
     /// Its address.
     pub(crate) mac: Option<String>,
-    /// The other adapter with that address.
+    /// The other adapter with that address; if several have it, one that VIOPROT is bound to.
     pub(crate) vf: Option<String>,
     /// The path that carries traffic. Only the driver knows it.
     pub(crate) path: Option<String>,
@@ -41,10 +41,17 @@ pub(crate) fn pair(all: &[Adapter], is_installed: bool) -> Vec<Pair> {
 }
 
 fn pair_one(adapter: &Adapter, all: &[Adapter], is_installed: bool) -> Pair {
+    // A team, a virtual switch or a VLAN on top of the adapter has its address as well, but a virtual
+    // function is on the PCI bus, and those are not.
     let twin = |other: &&Adapter| {
-        !is_netkvm(&other.pnp_id) && adapter.mac.is_some() && other.mac == adapter.mac
+        !is_netkvm(&other.pnp_id)
+            && is_on_pci(&other.pnp_id)
+            && adapter.mac.is_some()
+            && other.mac == adapter.mac
     };
-    let vf = all.iter().find(twin);
+    let bound = |other: &&Adapter| other.vioprot == Some(true);
+    let mut twins = all.iter().filter(twin);
+    let vf = twins.clone().find(bound).or_else(|| twins.next());
     let why_not = match (adapter.mac, vf.map(|vf| vf.vioprot)) {
         _ if !is_installed => Some("VIOPROT is not installed"),
         (None, _) => Some("the adapter has not started"),
@@ -63,6 +70,11 @@ fn pair_one(adapter: &Adapter, all: &[Adapter], is_installed: bool) -> Pair {
         path: None,
         why_not: why_not.map(str::to_owned),
     }
+}
+
+fn is_on_pci(pnp_id: &str) -> bool {
+    let bus = pnp_id.get(..4);
+    bus.is_some_and(|bus| bus.eq_ignore_ascii_case(r"PCI\"))
 }
 
 /// `52-54-00-12-34-56`
@@ -124,6 +136,24 @@ mod tests {
         assert_eq!(pairs[0].mac.as_deref(), Some("52-54-00-12-34-56"));
         assert_eq!(pairs[0].driver.as_deref(), Some("1.2.3.4"));
         assert_eq!(pairs[0].why_not, None);
+    }
+
+    #[test]
+    fn neither_a_team_nor_an_unbound_twin_is_taken_for_the_function() {
+        let team = Adapter {
+            name: "team".into(),
+            pnp_id: r"COMPOSITEBUS\MS_IMPLAT_MP\{1}".into(),
+            ..vf(MAC, Some(true))
+        };
+        let unbound = Adapter {
+            name: "unbound".into(),
+            ..vf(MAC, Some(false))
+        };
+        let found = |all: &[Adapter]| pair(all, true).remove(0).vf;
+        assert_eq!(found(&[virtio(), team.clone()]), None);
+        let all = [virtio(), team, unbound.clone(), vf(MAC, Some(true))];
+        assert_eq!(found(&all).as_deref(), Some("vf"));
+        assert_eq!(found(&[virtio(), unbound]).as_deref(), Some("unbound"));
     }
 
     #[test]

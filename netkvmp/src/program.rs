@@ -1,5 +1,6 @@
 //! The program: command line in, report and exit code out.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::{self, ExitCode};
 
@@ -55,14 +56,24 @@ fn beside_program() -> PathBuf {
 
 /// Results go to standard output, failures to standard error; in JSON all goes to standard output.
 fn tell(outcome: &Result<Report, Failure>, as_json: bool) {
-    match outcome {
-        Ok(report) if as_json => println!("{}", serde_json::to_value(report).unwrap_or_default()),
+    let mut out = io::stdout();
+    let told = match outcome {
+        Ok(report) if as_json => {
+            writeln!(out, "{}", serde_json::to_value(report).unwrap_or_default())
+        }
         Err(failure) if as_json => {
             let code = failure.exit_code();
-            let told = json!({"result": "failed", "code": code, "message": failure.to_string()});
-            println!("{told}");
+            let told = json!({
+                "result": "failed",
+                "code": code,
+                "message": failure.to_string(),
+                "reboot": failure.needs_reboot(),
+            });
+            writeln!(out, "{told}")
         }
-        Ok(report) => println!("{}", report.text()),
-        Err(failure) => eprintln!("netkvmp: {failure}"),
-    }
+        Ok(report) => writeln!(out, "{}", report.text()),
+        Err(failure) => writeln!(io::stderr(), "netkvmp: {failure}"),
+    };
+    // Nobody listens, perhaps; the exit code tells all the same.
+    let _ = told.and_then(|()| out.flush());
 }

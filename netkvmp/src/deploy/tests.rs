@@ -4,6 +4,8 @@ use std::cell::RefCell;
 
 use super::*;
 
+mod windows_says;
+
 const INF: &str = include_str!("../../../inf/vioprot.inf");
 
 /// A system in memory: what is there, what fails, what happened.
@@ -12,8 +14,13 @@ struct Fake {
     inf: Option<String>,
     files: Vec<&'static str>,
     packages: Vec<(String, String)>,
-    component: bool,
+    /// The name of its service.
+    component: Option<&'static str>,
     service: bool,
+    /// Steps after which Windows has to be restarted.
+    reboots: Vec<&'static str>,
+    /// The INF runs, and leaves no service.
+    is_serviceless: bool,
     holder: Option<String>,
     /// Calls that fail, by name.
     fails: Vec<&'static str>,
@@ -27,8 +34,10 @@ impl Default for Fake {
             inf: Some(INF.into()),
             files: vec!["netkvm.sys", "netkvmno.dll", "vioprot.cat"],
             packages: vec![],
-            component: false,
+            component: None,
             service: false,
+            reboots: vec![],
+            is_serviceless: false,
             holder: None,
             fails: vec![],
             log: RefCell::default(),
@@ -48,14 +57,14 @@ impl Fake {
     fn installed() -> Self {
         Self {
             packages: vec![("oem3.inf".into(), "1.0.0.0".into())],
-            component: true,
+            component: Some("vioprot"),
             service: true,
             ..Self::default()
         }
     }
 
     fn state(&self) -> (bool, bool, usize) {
-        (self.component, self.service, self.packages.len())
+        (self.component.is_some(), self.service, self.packages.len())
     }
 }
 
@@ -96,21 +105,24 @@ impl System for Fake {
         self.call("open")?;
         Ok(self.holder.clone().filter(|_| lock.is_some()))
     }
-    fn has_component(&self) -> Step<bool> {
-        self.call("has_component")?;
-        Ok(self.component)
+    fn component(&self) -> Step<Option<String>> {
+        self.call("component")?;
+        Ok(self.component.map(str::to_owned))
     }
-    fn install(&mut self) -> Step<()> {
+    fn install(&mut self) -> Step<bool> {
         self.call("install")?;
-        self.component = true;
-        self.service = true;
-        Ok(())
+        // One that is there gets another reference, and its INF does not run.
+        if self.component.is_none() {
+            self.component = Some("vioprot");
+            self.service = !self.is_serviceless;
+        }
+        Ok(self.reboots.contains(&"install"))
     }
-    fn deinstall(&mut self) -> Step<()> {
+    fn deinstall(&mut self) -> Step<bool> {
         self.call("deinstall")?;
-        self.component = false;
+        self.component = None;
         self.service = false;
-        Ok(())
+        Ok(self.reboots.contains(&"deinstall"))
     }
     fn apply(&mut self) -> Step<bool> {
         let count = self
@@ -120,10 +132,13 @@ impl System for Fake {
             .filter(|name| *name == "apply")
             .count();
         self.call(if count == 0 { "apply" } else { "apply again" })?;
-        Ok(false)
+        Ok(self.reboots.contains(&"apply"))
     }
     fn cancel(&mut self) -> Step<()> {
         self.call("cancel")
+    }
+    fn close(&mut self) {
+        self.log.borrow_mut().push("close".into());
     }
     fn has_service(&self) -> bool {
         self.service
@@ -173,7 +188,7 @@ fn each_step_that_fails_leaves_nothing_behind() {
     for (step, code) in [
         ("packages", 1),
         ("open", 1),
-        ("has_component", 1),
+        ("component", 1),
         ("stage", 1),
         ("install", 1),
         ("apply", 1),
@@ -299,7 +314,7 @@ fn removing_takes_everything_and_the_second_time_nothing() {
 fn half_an_installation_is_removed() {
     for (component, service, packages) in [(false, false, 1), (false, true, 0), (true, true, 0)] {
         let mut system = Fake {
-            component,
+            component: component.then_some("vioprot"),
             service,
             packages: vec![("oem3.inf".into(), "1".into()); packages],
             ..Fake::default()
@@ -317,7 +332,7 @@ fn a_component_without_its_service_is_installed_again() {
         ..Fake::installed()
     };
     install(&mut system, &choice()).unwrap();
-    assert_eq!((system.component, system.service), (true, true));
+    assert_eq!((system.component, system.service), (Some("vioprot"), true));
 }
 
 #[test]

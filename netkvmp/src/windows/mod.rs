@@ -4,9 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use ::windows::Win32::NetworkManagement::NetManagement::NETCFG_E_NEED_REBOOT;
 use ::windows::core::Error;
 use netcfg::names::VIOPROT;
-use netcfg::{Apartment, Applied, Component, Locked, Session, class};
+use netcfg::{Apartment, Applied, Component, Locked, Removal, Session, class};
 
 use crate::deploy::System;
 use crate::failure::Trouble;
@@ -47,7 +48,7 @@ impl<'a> Windows<'a> {
         })
     }
 
-    fn component(&self) -> Result<Option<Component>, Trouble> {
+    fn find(&self) -> Result<Option<Component>, Trouble> {
         let found = self.session()?.find(VIOPROT);
         found.map_err(|error| trouble("looking for the component", &error))
     }
@@ -55,6 +56,11 @@ impl<'a> Windows<'a> {
 
 /// What the system says of an error, with its number.
 pub(crate) fn words(error: &Error) -> String {
+    if error.code() == NETCFG_E_NEED_REBOOT {
+        return "Windows has to be restarted first, as an earlier change of the network configuration \
+                waits for that"
+            .into();
+    }
     let text = error.message();
     let text = text.trim().trim_end_matches('.');
     let number = format!("{:#010x}", error.code().0);
@@ -121,21 +127,37 @@ impl System for Windows<'_> {
         Ok(None)
     }
 
-    fn has_component(&self) -> Result<bool, Trouble> {
-        Ok(self.component()?.is_some())
-    }
-
-    fn install(&mut self) -> Result<(), Trouble> {
-        let done = self.session()?.install(&class::NETTRANS, VIOPROT);
-        done.map_err(|error| trouble("installing the component", &error))
-    }
-
-    fn deinstall(&mut self) -> Result<(), Trouble> {
-        let Some(component) = self.component()? else {
-            return Ok(());
+    fn component(&self) -> Result<Option<String>, Trouble> {
+        let Some(component) = self.find()? else {
+            return Ok(None);
         };
+        let instance = component.instance();
+        let instance = instance.map_err(|e| trouble("looking at the component", &e))?;
+        Ok(Some(service::of_protocol(&instance)))
+    }
+
+    fn install(&mut self) -> Result<bool, Trouble> {
+        let done = self.session()?.install(&class::NETTRANS, VIOPROT);
+        let done = done.map_err(|error| trouble("installing the component", &error))?;
+        Ok(done == Applied::AfterReboot)
+    }
+
+    fn deinstall(&mut self) -> Result<bool, Trouble> {
+        let Some(component) = self.find()? else {
+            return Ok(false);
+        };
+        let what = "removing the component";
         let done = self.session()?.deinstall(&class::NETTRANS, &component);
-        done.map_err(|error| trouble("removing the component", &error))
+        match done.map_err(|error| trouble(what, &error))? {
+            Removal::Gone(applied) => Ok(applied == Applied::AfterReboot),
+            Removal::StillReferenced(by) => {
+                let by = by.split_whitespace().collect::<Vec<_>>().join(" ");
+                Err(Trouble {
+                    what: format!("{what} failed"),
+                    reason: format!("other components still need it: {by}"),
+                })
+            }
+        }
     }
 
     fn apply(&mut self) -> Result<bool, Trouble> {
@@ -147,6 +169,11 @@ impl System for Windows<'_> {
     fn cancel(&mut self) -> Result<(), Trouble> {
         let done = self.session()?.cancel();
         done.map_err(|error| trouble("dropping the changes", &error))
+    }
+
+    fn close(&mut self) {
+        self.session = None;
+        self.apartment.unload_unused();
     }
 
     fn has_service(&self) -> bool {

@@ -8,7 +8,7 @@ use windows::Win32::Storage::FileSystem::{
 use windows::core::w;
 
 use super::{Windows, adapters, service, trouble};
-use crate::deploy::System;
+use crate::deploy::{self, System};
 use crate::failure::Trouble;
 use crate::pairs;
 use crate::report::{Report, Status};
@@ -21,17 +21,23 @@ use crate::report::{Report, Status};
 pub(crate) fn query(system: &mut Windows<'_>) -> Result<Report, Trouble> {
     let packages = system.packages()?;
     system.open(None)?;
-    let has_component = system.has_component()?;
+    let component = system.component()?;
+    let has_component = component
+        .as_deref()
+        .is_some_and(|service| !deploy::is_foreign(service));
     let has_service = service::exists();
-    let protocol = match (has_component, has_service, packages.is_empty()) {
-        (true, true, _) => "installed",
-        (false, false, true) => "not installed",
-        _ => "incomplete; run \"netkvmp uninstall\", then \"netkvmp install\"",
+    let protocol = match (component, has_service, packages.is_empty()) {
+        (Some(service), ..) if deploy::is_foreign(&service) => {
+            format!("another's; its service is \"{service}\"")
+        }
+        (Some(_), true, _) => "installed".into(),
+        (None, false, true) => "not installed".into(),
+        _ => "incomplete; run \"netkvmp uninstall\", then \"netkvmp install\"".into(),
     };
     let adapters = adapters::all(system.session()?);
     let adapters = adapters.map_err(|error| trouble("reading the adapters", &error))?;
     Ok(Report::Status(Status {
-        protocol: protocol.into(),
+        protocol,
         packages,
         driver: driver().into(),
         adapters: pairs::pair(&adapters, has_component && has_service),

@@ -1,13 +1,15 @@
 //! The service entry `vioprot`. The driver takes its presence as the sign that the protocol is
 //! installed, so none may stay behind.
 
+use netcfg::names::CLASS_NETTRANS;
 use windows::Win32::System::Services::{
     CloseServiceHandle, DeleteService, OpenSCManagerW, OpenServiceW, SC_HANDLE, SC_MANAGER_CONNECT,
 };
-use windows::core::{PCWSTR, Result, w};
+use windows::core::{GUID, PCWSTR, Result, w};
 use windows_registry::LOCAL_MACHINE;
 
 const KEY: &str = r"SYSTEM\CurrentControlSet\Services\vioprot";
+const NETWORK: &str = r"SYSTEM\CurrentControlSet\Control\Network";
 /// Start type of a service that is marked for deletion.
 const DISABLED: u32 = 4;
 /// The right to delete.
@@ -27,6 +29,13 @@ impl Drop for Handle {
 pub(super) fn exists() -> bool {
     let start = LOCAL_MACHINE.open(KEY).and_then(|key| key.get_u32("Start"));
     start.is_ok_and(|start| start != DISABLED)
+}
+
+/// The service of the protocol whose component has that instance identifier, or nothing.
+pub(super) fn of_protocol(instance: &GUID) -> String {
+    let ndi = LOCAL_MACHINE.open(format!(r"{NETWORK}\{CLASS_NETTRANS}\{{{instance:?}}}\Ndi"));
+    let service = ndi.and_then(|key| key.get_string("Service"));
+    service.unwrap_or_default()
 }
 
 /// Deletes the entry.

@@ -1,13 +1,15 @@
 //! What a test sets: calls that fail, and a log of calls.
 //!
 //! Under `HKLM\SOFTWARE\NetcfgStandIn`: `Fail` (`<call>=<status in hex>`, several as MULTI_SZ), `Store`
-//! (the folder that stands for the package in the driver store), `Log` (a file), `Reboot` (DWORD), `Build`
-//! (DWORD, the build of Windows that the stand-in is).
+//! (the folder that stands for the package in the driver store), `Log` (a file), `Reboot` (the call
+//! whose success asks for a restart: `Install`, `DeInstall` or `Apply`), `Referenced` (DWORD: another component
+//! needs what is to be removed), `Build` (DWORD, the build of Windows that the stand-in is).
 
 use std::fs::OpenOptions;
 use std::io::Write;
 
 use windows::Win32::Foundation::E_INVALIDARG;
+use windows::Win32::NetworkManagement::NetManagement::NETCFG_S_REBOOT;
 use windows::core::{Error, HRESULT, Result};
 use windows_registry::{Key, LOCAL_MACHINE};
 
@@ -64,9 +66,18 @@ pub(crate) fn store() -> String {
     store.unwrap_or_default()
 }
 
-/// Whether `Apply` says that the system has to be restarted.
-pub(crate) fn wants_reboot() -> bool {
-    let value = key().and_then(|key| key.get_u32("Reboot").ok());
+/// The success of a call: `NETCFG_S_REBOOT`, which travels as an error value, if the test has named it.
+pub(crate) fn succeed(call: &str) -> Result<()> {
+    let named = key().and_then(|key| key.get_string("Reboot").ok());
+    if named.is_some_and(|named| named == call) {
+        return Err(Error::from_hresult(NETCFG_S_REBOOT));
+    }
+    Ok(())
+}
+
+/// Whether another component needs each that is to be removed.
+pub(crate) fn is_referenced() -> bool {
+    let value = key().and_then(|key| key.get_u32("Referenced").ok());
     value.is_some_and(|value| value != 0)
 }
 

@@ -7,7 +7,7 @@ use windows::Win32::Foundation::{E_NOINTERFACE, E_POINTER, S_FALSE};
 use windows::Win32::NetworkManagement::NetManagement::{
     IEnumNetCfgComponent, INetCfg, INetCfg_Impl, INetCfgComponent, INetCfgLock, INetCfgLock_Impl,
     INetCfgPnpReconfigCallback, INetCfgPnpReconfigCallback_Impl, NCPNP_RECONFIG_LAYER,
-    NETCFG_E_ALREADY_INITIALIZED, NETCFG_E_NOT_INITIALIZED, NETCFG_S_REBOOT,
+    NETCFG_E_ALREADY_INITIALIZED, NETCFG_E_NOT_INITIALIZED,
 };
 use windows::core::{Error, GUID, IUnknown, Interface, OutRef, PCWSTR, PWSTR, Result};
 use windows_core::{IUnknownImpl, implement};
@@ -79,10 +79,7 @@ impl INetCfg_Impl for Engine_Impl {
             // SAFETY: the interfaces are live.
             unsafe { control.ApplyPnpChanges(&callback) }?;
         }
-        if knobs::wants_reboot() {
-            return Err(Error::from_hresult(NETCFG_S_REBOOT));
-        }
-        Ok(())
+        knobs::succeed("Apply")
     }
 
     fn Cancel(&self) -> Result<()> {

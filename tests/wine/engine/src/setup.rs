@@ -5,7 +5,8 @@ use std::rc::Rc;
 use windows::Win32::Foundation::{E_NOTIMPL, HWND};
 use windows::Win32::NetworkManagement::NetManagement::{
     IEnumNetCfgComponent, INetCfg, INetCfgClass, INetCfgClass_Impl, INetCfgClassSetup,
-    INetCfgClassSetup_Impl, INetCfgComponent, NSF_PRIMARYINSTALL, OBO_TOKEN, OBO_USER,
+    INetCfgClassSetup_Impl, INetCfgComponent, NETCFG_S_STILL_REFERENCED, NSF_PRIMARYINSTALL,
+    OBO_TOKEN, OBO_USER,
 };
 use windows::core::{Error, GUID, OutRef, PCWSTR, PWSTR, Ref, Result};
 use windows_core::implement;
@@ -93,6 +94,15 @@ impl INetCfgClassSetup_Impl for ClassObject_Impl {
         check(token)?;
         // SAFETY: a null-terminated string by the method's contract.
         let id = unsafe { id.to_string() }.map_err(|_| store::invalid())?;
+        // One that is there only gets another reference: its INF does not run again.
+        let all = self.world.components.borrow().clone();
+        let mut known = all.iter().filter(|record| record.class == self.class);
+        if let Some(record) = known.find(|record| record.id.eq_ignore_ascii_case(&id)) {
+            if !out.is_null() {
+                out.write(Some(ComponentObject::of(record).into()))?;
+            }
+            return knobs::succeed("Install");
+        }
         let record = Rc::new(installer::install(&self.class, &id)?);
         if let Err(error) = self.bring_up(&record) {
             self.world.drop_notify_object(&record);
@@ -101,10 +111,10 @@ impl INetCfgClassSetup_Impl for ClassObject_Impl {
             let _ = installer::remove(&record);
             return Err(error);
         }
-        if out.is_null() {
-            return Ok(());
+        if !out.is_null() {
+            out.write(Some(ComponentObject::of(&record).into()))?;
         }
-        out.write(Some(ComponentObject::of(&record).into()))
+        knobs::succeed("Install")
     }
 
     fn DeInstall(
@@ -122,6 +132,9 @@ impl INetCfgClassSetup_Impl for ClassObject_Impl {
         let all = self.world.components.borrow().clone();
         let record = all.iter().find(|record| record.instance == instance);
         let record = record.ok_or_else(store::invalid)?;
+        if knobs::is_referenced() {
+            return Err(Error::from_hresult(NETCFG_S_STILL_REFERENCED));
+        }
         if let Some(setup) = self.world.setup_of(record) {
             knobs::enter("Removing")?;
             // SAFETY: the interface is live.
@@ -129,6 +142,6 @@ impl INetCfgClassSetup_Impl for ClassObject_Impl {
         }
         self.world.take_out(record)?;
         self.world.leaving.borrow_mut().push(Rc::clone(record));
-        Ok(())
+        knobs::succeed("DeInstall")
     }
 }

@@ -125,10 +125,89 @@ fn the_engine_is_called_as_documented() -> Result<()> {
 #[test]
 fn a_restart_that_is_needed_is_told() -> Result<()> {
     let machine = machine()?;
-    machine.set(r"HKLM\Software\NetcfgStandIn", "Reboot", "REG_DWORD", "1")?;
+    for (call, command) in [
+        ("Install", "install"),
+        ("DeInstall", "uninstall"),
+        ("Apply", "install"),
+        ("Apply", "uninstall"),
+    ] {
+        machine.set(r"HKLM\Software\NetcfgStandIn", "Reboot", "REG_SZ", call)?;
+        let ran = machine.netkvmp(&[command])?;
+        assert_eq!(ran.code, 3010 & 0xff, "{call}: {ran:?}");
+        assert!(ran.out.contains("Restart Windows"), "{call}: {ran:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_others_need_is_not_removed() -> Result<()> {
+    let machine = with_vf()?;
+    machine.netkvmp(&["install"])?;
+    let before = machine.state()?;
+    machine.set(
+        r"HKLM\Software\NetcfgStandIn",
+        "Referenced",
+        "REG_DWORD",
+        "1",
+    )?;
+    let ran = machine.netkvmp(&["uninstall"])?;
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.err.contains("still need it"), "{ran:?}");
+    assert_eq!(machine.state()?, before);
+    Ok(())
+}
+
+#[test]
+fn the_component_of_another_service_is_left_alone() -> Result<()> {
+    let machine = machine()?;
+    let instance = "{00000000-0000-0000-0000-000000000015}";
+    machine.tool(&[
+        "component",
+        instance,
+        "VIOPROT",
+        "netkvmp",
+        "noupper",
+        "ndis5",
+    ])?;
+    machine.tool(&["rescan"])?;
+    let before = machine.state()?;
+    for command in ["install", "uninstall"] {
+        let ran = machine.netkvmp(&[command])?;
+        assert_eq!(ran.code, 10, "{ran:?}");
+        assert!(ran.err.contains("\"netkvmp\""), "{ran:?}");
+        assert_eq!(machine.state()?, before);
+    }
+    let query = machine.netkvmp(&["query"])?;
+    assert!(
+        query.out.contains("its service is \"netkvmp\""),
+        "{query:?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_component_without_its_service_is_replaced() -> Result<()> {
+    let machine = with_vf()?;
+    machine.netkvmp(&["install"])?;
+    let installed = machine.state()?;
+    let key = r"HKLM\System\CurrentControlSet\Services\vioprot";
+    let ran = machine.run(&["reg", "delete", key, "/f"])?;
+    assert_eq!(ran.code, 0, "{ran:?}");
     let ran = machine.netkvmp(&["install"])?;
-    assert_eq!(ran.code, 3010 & 0xff, "{ran:?}");
-    assert!(ran.out.contains("Restart Windows"), "{ran:?}");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(machine.state()?, installed);
+    Ok(())
+}
+
+#[test]
+fn a_restart_that_is_due_is_told() -> Result<()> {
+    let machine = machine()?;
+    let before = machine.state()?;
+    machine.fail(&["Initialize=8004A025"])?;
+    let ran = machine.netkvmp(&["install"])?;
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.err.contains("restarted first"), "{ran:?}");
+    assert_eq!(machine.state()?, before);
     Ok(())
 }
 
@@ -258,7 +337,7 @@ fn json_is_one_object_on_standard_output() -> Result<()> {
     insta::assert_snapshot!(done.out, @r#"{"inf":"vioprot.inf","reboot":false,"result":"installed","version":"1.0.0.0"}"#);
     let failed = machine.netkvmp(&["install", "--json", "--inf", r"C:\no.inf"])?;
     assert_eq!(failed.code, 5);
-    insta::assert_snapshot!(failed.out, @r#"{"code":5,"message":"C:\\no.inf does not exist; give the place of vioprot.inf with --inf","result":"failed"}"#);
+    insta::assert_snapshot!(failed.out, @r#"{"code":5,"message":"C:\\no.inf does not exist; give the place of vioprot.inf with --inf","reboot":false,"result":"failed"}"#);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use std::{env, io, thread};
 
-use netcfg::{Apartment, Locked, Path, Session};
+use netcfg::{Apartment, Locked, Path, Removal, Session};
 use windows::core::{Error, GUID, Result};
 use windows_registry::LOCAL_MACHINE;
 
@@ -110,9 +110,11 @@ fn switch(session: &Session<'_>, token: &str, on: bool) -> Result<()> {
 fn deinstall(session: &Session<'_>, id: &str) -> Result<()> {
     let component = session.find(id)?;
     let component = component.ok_or_else(|| failure(&format!("there is no component {id}")))?;
-    session
-        .deinstall(&netcfg::class::NETTRANS, &component)
-        .map(drop)
+    let removal = session.deinstall(&netcfg::class::NETTRANS, &component)?;
+    if let Removal::StillReferenced(by) = removal {
+        return Err(failure(&format!("{id} is needed by {by}")));
+    }
+    Ok(())
 }
 
 fn all_paths(session: &Session<'_>) -> Result<Vec<Path>> {
