@@ -8,6 +8,10 @@ use crate::params::{Parameter, Refusal};
 
 /// ERROR_INVALID_PARAMETER.
 pub(crate) const INVALID_PARAMETER: u32 = 87;
+/// ERROR_GEN_FAILURE.
+const GEN_FAILURE: u32 = 31;
+/// The upper half of a status that a Win32 error has become.
+const WIN32: u32 = 0x8007;
 
 /// A NetKVM device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,6 +109,17 @@ impl Failure {
     }
 }
 
+/// The Win32 code of a status; that of another facility stays as it is. Never 0, which netsh would take
+/// for success: a function that fails without a reason gives ERROR_GEN_FAILURE.
+pub(crate) fn code_of(status: u32) -> u32 {
+    let code = if status >> 16 == WIN32 {
+        status & 0xffff
+    } else {
+        status
+    };
+    if code == 0 { GEN_FAILURE } else { code }
+}
+
 /// Does the command; `arguments` are in the order of its tags. Gives what to print.
 ///
 /// # Errors
@@ -116,6 +131,10 @@ pub(crate) fn run(
     arguments: &[String],
 ) -> Result<String, Failure> {
     let devices = machine.devices().map_err(Failure::System)?;
+    if devices.is_empty() && command == Command::Dump {
+        // A script has no place for a remark.
+        return Ok(String::new());
+    }
     if devices.is_empty() {
         return Ok("There are no NetKVM devices.\n".into());
     }
@@ -271,6 +290,17 @@ mod tests {
     fn a_machine_without_devices_is_no_failure() {
         let told = Fake::new(0).run(Command::GetParam, &["0", "x"]);
         assert_eq!(told.unwrap(), "There are no NetKVM devices.\n");
+        assert_eq!(Fake::new(0).run(Command::Dump, &[]).unwrap(), "");
+    }
+
+    #[test]
+    fn only_a_status_of_win32_is_shortened() {
+        assert_eq!(code_of(0x8007_0005), 5);
+        assert_eq!(code_of(0xe000_020b), 0xe000_020b);
+        assert_eq!(code_of(0x8000_4005), 0x8000_4005);
+        for nothing in [0, 0x8007_0000] {
+            assert_eq!(code_of(nothing), GEN_FAILURE);
+        }
     }
 
     #[test]

@@ -10,11 +10,11 @@ use windows::Win32::Devices::DeviceAndDriverInstallation::{
     SetupDiGetDeviceInstallParamsW, SetupDiGetDeviceInstanceIdW, SetupDiGetDeviceRegistryPropertyW,
     SetupDiSetClassInstallParamsW,
 };
-use windows::Win32::Foundation::{ERROR_GEN_FAILURE, ERROR_NOT_FOUND};
+use windows::Win32::Foundation::ERROR_NOT_FOUND;
 use windows::core::{Error, PCWSTR, Result};
 use windows_registry::{Key, LOCAL_MACHINE, Value};
 
-use crate::commands::{Device, Machine, Restarted};
+use crate::commands::{Device, Machine, Restarted, code_of};
 use crate::params::Parameter;
 
 const CLASS: &str = r"SYSTEM\CurrentControlSet\Control\Class";
@@ -149,14 +149,9 @@ fn parameter(driver: &Key, params: &Key, name: &str) -> Parameter {
     Parameter::read(name, field, choices.collect(), as_text(driver, name))
 }
 
-/// The Win32 code of an error; never 0, which netsh would take for success. A function that fails
-/// without a reason gives ERROR_GEN_FAILURE.
+/// The code that netsh gets for an error.
 pub(crate) fn code(error: &Error) -> u32 {
-    // The lower half of the status of a Win32 error is that error.
-    match error.code().0.cast_unsigned() & 0xffff {
-        0 => ERROR_GEN_FAILURE.0,
-        code => code,
-    }
+    code_of(error.code().0.cast_unsigned())
 }
 
 /// The machine that the DLL runs on.

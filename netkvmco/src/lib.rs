@@ -23,3 +23,5 @@ mod devices;
 mod netsh;
 #[cfg(windows)]
 mod register;
+#[cfg(windows)]
+mod tables;

@@ -8,9 +8,8 @@ use std::{mem, ptr, slice};
 
 use windows::Win32::Foundation::{ERROR_PROC_NOT_FOUND, HANDLE};
 use windows::Win32::NetworkManagement::NetShell::{
-    CMD_ENTRY, CMD_GROUP_ENTRY, NS_CONTEXT_ATTRIBUTES, NS_CONTEXT_ATTRIBUTES_0,
-    NS_CONTEXT_ATTRIBUTES_0_0, NS_HELPER_ATTRIBUTES, NS_HELPER_ATTRIBUTES_0,
-    NS_HELPER_ATTRIBUTES_0_0, PFN_HANDLE_CMD, TAG_TYPE,
+    CMD_GROUP_ENTRY, NS_CONTEXT_ATTRIBUTES, NS_CONTEXT_ATTRIBUTES_0, NS_CONTEXT_ATTRIBUTES_0_0,
+    NS_HELPER_ATTRIBUTES, NS_HELPER_ATTRIBUTES_0, NS_HELPER_ATTRIBUTES_0_0, TAG_TYPE,
 };
 use windows::Win32::System::LibraryLoader::{GetModuleHandleW, GetProcAddress};
 use windows::core::{BOOL, GUID, HSTRING, PCSTR, PCWSTR, PWSTR, s, w};
@@ -18,6 +17,7 @@ use windows::core::{BOOL, GUID, HSTRING, PCSTR, PCWSTR, PWSTR, s, w};
 use crate::commands::{self, Command, INVALID_PARAMETER};
 use crate::devices::Windows;
 use crate::register::own_module;
+use crate::tables::{self, Layout};
 
 /// The helper, as earlier versions of it were known.
 const HELPER: GUID = GUID::from_u128(0xd9c599c4_8dcf_4a6a_93aa_a16fe6d5125c);
@@ -87,32 +87,46 @@ extern "system" fn InitHelperDll(_netsh_version: u32, _reserved: *mut c_void) ->
 
 /// Says what commands there are.
 unsafe extern "system" fn start(_parent: *const GUID, _version: u32) -> u32 {
-    // netsh keeps the tables, so they stay for ever; this runs once.
-    let show = Box::leak(Box::new([
-        entry(w!("devices"), Command::ShowDevices, Some(show_devices)),
-        entry(
-            w!("parameters"),
-            Command::ShowParameters,
-            Some(show_parameters),
-        ),
-        entry(
-            w!("paraminfo"),
-            Command::ShowParamInfo,
-            Some(show_param_info),
-        ),
-    ]));
-    let top = Box::leak(Box::new([
-        entry(w!("getparam"), Command::GetParam, Some(get_param)),
-        entry(w!("setparam"), Command::SetParam, Some(set_param)),
-        entry(w!("restart"), Command::Restart, Some(restart)),
-    ]));
-    let groups = Box::leak(Box::new([CMD_GROUP_ENTRY {
+    match register(Layout::New) {
+        INVALID_PARAMETER => register(Layout::Old),
+        status => status,
+    }
+}
+
+/// Registers the context, with tables of that layout; netsh's status.
+fn register(layout: Layout) -> u32 {
+    // netsh keeps the tables, so they stay for ever; this runs once for each layout.
+    let show = tables::leak(
+        layout,
+        &[
+            (w!("devices"), Command::ShowDevices, Some(show_devices)),
+            (
+                w!("parameters"),
+                Command::ShowParameters,
+                Some(show_parameters),
+            ),
+            (
+                w!("paraminfo"),
+                Command::ShowParamInfo,
+                Some(show_param_info),
+            ),
+        ],
+    );
+    let top = tables::leak(
+        layout,
+        &[
+            (w!("getparam"), Command::GetParam, Some(get_param)),
+            (w!("setparam"), Command::SetParam, Some(set_param)),
+            (w!("restart"), Command::Restart, Some(restart)),
+        ],
+    );
+    let group = Box::leak(Box::new(CMD_GROUP_ENTRY {
         pwszCmdGroupToken: w!("show"),
         dwShortCmdHelpToken: 13,
-        ulCmdGroupSize: count(show),
-        pCmdGroup: show.as_mut_ptr(),
+        ulCmdGroupSize: show.count,
+        pCmdGroup: show.first,
         ..CMD_GROUP_ENTRY::default()
-    }]));
+    }));
     let mut name: Vec<u16> = "netkvm\0".encode_utf16().collect();
     let attributes = NS_CONTEXT_ATTRIBUTES {
         Anonymous: NS_CONTEXT_ATTRIBUTES_0 {
@@ -123,10 +137,10 @@ unsafe extern "system" fn start(_parent: *const GUID, _version: u32) -> u32 {
         },
         pwszContext: PWSTR(name.as_mut_ptr()),
         guidHelper: HELPER,
-        ulNumTopCmds: count(top),
-        pTopCmds: top.as_mut_ptr(),
-        ulNumGroups: count(groups),
-        pCmdGroups: groups.as_mut_ptr(),
+        ulNumTopCmds: top.count,
+        pTopCmds: top.first,
+        ulNumGroups: 1,
+        pCmdGroups: group,
         pfnDumpFn: Some(dump),
         ..NS_CONTEXT_ATTRIBUTES::default()
     };
@@ -139,21 +153,6 @@ unsafe extern "system" fn start(_parent: *const GUID, _version: u32) -> u32 {
         |code| code,
         |register| unsafe { register(&raw const attributes) },
     )
-}
-
-fn count<T>(table: &[T]) -> u32 {
-    u32::try_from(table.len()).unwrap_or(0)
-}
-
-fn entry(token: PCWSTR, command: Command, handler: PFN_HANDLE_CMD) -> CMD_ENTRY {
-    let short = u32::from(command.help());
-    CMD_ENTRY {
-        pwszCmdToken: token,
-        pfnCmdHandler: handler,
-        dwShortCmdHelpToken: short,
-        dwCmdHlpToken: short.saturating_add(1),
-        ..CMD_ENTRY::default()
-    }
 }
 
 /// A handler of one command, as netsh calls it.
@@ -289,15 +288,16 @@ fn finish(command: Command, arguments: &[String]) -> u32 {
     }
 }
 
+/// Line by line: how much netsh's function prints at once is limited.
 fn print(text: &str) {
-    if text.is_empty() {
-        return;
-    }
-    let text = HSTRING::from(text.replace('\n', "\r\n"));
     // SAFETY: the type is that of netsh's PrintMessage.
-    if let Ok(print) = unsafe { export::<PrintMessage>(s!("PrintMessage")) } {
+    let Ok(print) = (unsafe { export::<PrintMessage>(s!("PrintMessage")) }) else {
+        return;
+    };
+    for line in text.split_inclusive('\n') {
+        let line = HSTRING::from(line.replace('\n', "\r\n"));
         // SAFETY: the format takes one string, and gets one that outlives the call.
-        unsafe { print(w!("%1!s!"), text.as_ptr()) };
+        unsafe { print(w!("%1!s!"), line.as_ptr()) };
     }
 }
 

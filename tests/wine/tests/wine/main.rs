@@ -48,7 +48,9 @@ pub(crate) fn furnish(machine: &Machine, virtio: &str, other: &str) -> Result<()
 pub(crate) fn paths(machine: &Machine, adapter: &str) -> Result<Vec<String>> {
     let end = format!("->{adapter}");
     let state = machine.state()?;
-    let paths = state.iter().filter(|line| line.contains(&end));
+    let paths = state
+        .iter()
+        .filter(|line| line.contains(&end) && !line.starts_with("withheld"));
     Ok(paths.map(|line| line.replace(&end, "")).collect())
 }
 

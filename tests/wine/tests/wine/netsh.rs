@@ -139,6 +139,27 @@ fn each_command_has_its_help() -> Result<()> {
     Ok(())
 }
 
+/// Its table has entries of 40 bytes, not of 48.
+#[test]
+fn an_older_netsh_knows_the_same_commands() -> Result<()> {
+    let machine = with_devices()?;
+    for command in [
+        "?",
+        "show ?",
+        "show devices",
+        "show parameters 0",
+        "getparam 1 StandbyGraceMs",
+        "restart ?",
+    ] {
+        let words: Vec<&str> = command.split(' ').collect();
+        let old = [r"C:\pkg\netsh.exe", "--old-tables", "netkvm"];
+        let told = machine.run(&[&old, &words[..]].concat())?;
+        assert_eq!(told, netsh(&machine, command)?, "{command}");
+        assert!(!told.out.contains("was not found"), "{told:?}");
+    }
+    Ok(())
+}
+
 #[test]
 fn without_devices_there_is_a_warning() -> Result<()> {
     let machine = machine()?;
@@ -147,6 +168,8 @@ fn without_devices_there_is_a_warning() -> Result<()> {
         (ran.code, ran.out.as_str()),
         (0, "There are no NetKVM devices.\n")
     );
+    let dump = netsh(&machine, "dump")?;
+    assert_eq!((dump.code, dump.out.as_str()), (0, ""));
     Ok(())
 }
 

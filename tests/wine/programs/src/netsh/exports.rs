@@ -7,8 +7,9 @@ use windows::Win32::NetworkManagement::NetShell::{
 use windows::Win32::UI::WindowsAndMessaging::LoadStringW;
 use windows::core::{BOOL, GUID, PCWSTR, PWSTR};
 
-use super::REGISTERED;
+use super::{REGISTERED, tables};
 
+const ERROR_INVALID_PARAMETER: u32 = 87;
 const ERROR_INVALID_SYNTAX: u32 = 15001;
 const ERROR_INVALID_OPTION_TAG: u32 = 15011;
 const ERROR_NO_TAG: u32 = 15012;
@@ -55,6 +56,10 @@ unsafe extern "system" fn RegisterHelper(
 unsafe extern "system" fn RegisterContext(context: *const NS_CONTEXT_ATTRIBUTES) -> u32 {
     // SAFETY: a structure, by the contract of the function.
     let context = unsafe { context.read() };
+    // SAFETY: helpers have tables of either layout; an old netsh reads less than a new table has.
+    if !unsafe { tables::is_sound(&context) } {
+        return ERROR_INVALID_PARAMETER;
+    }
     REGISTERED.with_borrow_mut(|all| all.contexts.push(context));
     0
 }

@@ -13,6 +13,7 @@ use windows::core::{BOOL, GUID, HSTRING, PCWSTR, PWSTR, s};
 use windows_registry::LOCAL_MACHINE;
 
 mod exports;
+mod tables;
 
 use exports::{is_match, print_string};
 
@@ -68,8 +69,16 @@ fn load() {
     }
 }
 
-/// Runs the command of `words`, the first of which is a context. Gives the status of the handler.
+/// Runs the command of `words`, the first of which is a context; `--old-tables` before it makes this the
+/// netsh of an older version of Windows. Gives the status of the handler.
 pub(crate) fn run(words: &[String]) -> u32 {
+    let words = match words.split_first() {
+        Some((first, rest)) if first == "--old-tables" => {
+            tables::be_old();
+            rest
+        }
+        _ => words,
+    };
     load();
     let Some((name, rest)) = words.split_first() else {
         return ERROR_CMD_NOT_FOUND;
@@ -102,7 +111,7 @@ fn in_context(context: &NS_CONTEXT_ATTRIBUTES, words: &[String], rest: &[String]
     // SAFETY: tables have the numbers of elements that the helper says, and stay valid.
     let (top, groups) = unsafe {
         (
-            slice::from_raw_parts(context.pTopCmds, context.ulNumTopCmds as usize),
+            tables::read(context.pTopCmds, context.ulNumTopCmds),
             slice::from_raw_parts(context.pCmdGroups, context.ulNumGroups as usize),
         )
     };
@@ -113,7 +122,7 @@ fn in_context(context: &NS_CONTEXT_ATTRIBUTES, words: &[String], rest: &[String]
         }
     };
     let Some(first) = rest.first().filter(|word| *word != "?") else {
-        list(top, "");
+        list(&top, "");
         for group in groups {
             print!("{:<16} - ", text(group.pwszCmdGroupToken));
             print_string(module, group.dwShortCmdHelpToken);
@@ -137,11 +146,10 @@ fn in_context(context: &NS_CONTEXT_ATTRIBUTES, words: &[String], rest: &[String]
         .find(|group| is_match(first, &text(group.pwszCmdGroupToken)));
     if let Some(group) = group {
         // SAFETY: as above.
-        let commands =
-            unsafe { slice::from_raw_parts(group.pCmdGroup, group.ulCmdGroupSize as usize) };
+        let commands = unsafe { tables::read(group.pCmdGroup, group.ulCmdGroupSize) };
         let name = format!("{} ", text(group.pwszCmdGroupToken));
         let Some(second) = rest.get(1).filter(|word| *word != "?") else {
-            list(commands, &name);
+            list(&commands, &name);
             return 0;
         };
         if let Some(command) = commands
