@@ -12,6 +12,11 @@ use crate::machine::wine;
 /// Wine's registry, which each copy needs for itself.
 const REGISTRY: [&str; 4] = ["system.reg", "user.reg", "userdef.reg", ".update-timestamp"];
 
+/// What a template is made of, by its place there.
+const SYSTEM_PRNG: &str = "drive_c/windows/system32/bcryptprimitives.dll";
+const REGISTRATION: &str = "drive_c/engine.reg";
+const VERSION: &str = "wine.version";
+
 /// What makes the engine known to COM, and lets it be told what to do.
 const ENGINE: &str = r#"REGEDIT4
 
@@ -44,31 +49,58 @@ pub(crate) fn copy(place: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes the template unless it is there. Only one process at a time does.
+/// Makes the template unless it is there and current. Only one process at a time does.
 fn make() -> Result<PathBuf> {
     let folder = built::target().join("wine");
     fs::create_dir_all(&folder)?;
     let lock = File::create(folder.join("lock"))?;
     lock.lock()?;
     let template = folder.join("template");
-    if template.exists() {
+    let prng = built::file("release", "bcryptprimitives.dll")?;
+    let inputs = [
+        (SYSTEM_PRNG, fs::read(&prng)?),
+        (REGISTRATION, ENGINE.into()),
+        (VERSION, version()?),
+    ];
+    if is_current(&template, &inputs) {
         return Ok(template);
+    }
+    if template.exists() {
+        fs::remove_dir_all(&template)?;
     }
     let draft = folder.join("draft");
     if draft.exists() {
         fs::remove_dir_all(&draft)?;
     }
     run(wine(&draft).args(["wineboot", "--init"])).context("making a Wine prefix")?;
-    let prng = built::file("release", "bcryptprimitives.dll")?;
-    let system = draft.join("drive_c/windows/system32");
-    fs::copy(prng, system.join("bcryptprimitives.dll"))?;
-    fs::write(draft.join("drive_c/engine.reg"), ENGINE)?;
+    for (place, content) in &inputs {
+        let place = draft.join(place);
+        // Wine may have a file of its own there.
+        if place.exists() {
+            fs::remove_file(&place)?;
+        }
+        fs::write(place, content)?;
+    }
     run(wine(&draft).args(["regedit", "/S", r"C:\engine.reg"]))?;
     run(Command::new("wineserver")
         .arg("--wait")
         .env("WINEPREFIX", &draft))?;
     fs::rename(&draft, &template)?;
     Ok(template)
+}
+
+/// Tells whether a template has been made of these files.
+fn is_current(template: &Path, inputs: &[(&str, Vec<u8>)]) -> bool {
+    inputs.iter().all(|(place, content)| {
+        let made_of = fs::read(template.join(place));
+        made_of.is_ok_and(|made_of| made_of == *content)
+    })
+}
+
+/// What Wine says of itself.
+fn version() -> Result<Vec<u8>> {
+    let told = Command::new("wine").arg("--version").output();
+    Ok(told.context("wine")?.stdout)
 }
 
 fn run(command: &mut Command) -> Result<()> {
@@ -79,4 +111,21 @@ fn run(command: &mut Command) -> Result<()> {
         String::from_utf8_lossy(&output.stderr)
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_of_other_files_is_not_current() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let of = |content: &str| [("one", content.into()), ("two", b"2".to_vec())];
+        assert!(!is_current(folder.path(), &of("1")));
+        fs::write(folder.path().join("one"), "1")?;
+        fs::write(folder.path().join("two"), "2")?;
+        assert!(is_current(folder.path(), &of("1")));
+        assert!(!is_current(folder.path(), &of("other")));
+        Ok(())
+    }
 }

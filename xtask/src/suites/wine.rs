@@ -8,8 +8,15 @@ use crate::tool::Tool;
 use crate::workspace::{self, Workspace};
 
 const TARGET: &str = "x86_64-pc-windows-gnu";
-/// What has to be there, each with Debian's package of it.
-const PROGRAMS: [(&str, &str); 2] = [("wine", "wine"), ("x86_64-w64-mingw32-gcc", "mingw-w64")];
+/// What has to be there, each with the option that makes it tell its version, and Debian's package of it.
+const PROGRAMS: [(&str, &str, &str); 5] = [
+    ("wine", "--version", "wine"),
+    ("x86_64-w64-mingw32-gcc", "--version", "mingw-w64"),
+    // What the tests of MAC addresses make network namespaces with.
+    ("ip", "-Version", "iproute2"),
+    ("unshare", "--version", "util-linux"),
+    ("nsenter", "--version", "util-linux"),
+];
 /// The crates whose Windows half only a Windows target compiles.
 const PACKAGES: [&str; 6] = [
     "netcfg",
@@ -26,8 +33,8 @@ const PACKAGES: [&str; 6] = [
 ///
 /// Wine, the linker or the target is missing and can't be installed.
 pub(super) fn run(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
-    for (program, package) in PROGRAMS {
-        require(program, package)?;
+    for (program, option, package) in PROGRAMS {
+        require(program, option, package)?;
     }
     workspace::require_target(TARGET)?;
     let packages = || PACKAGES.iter().flat_map(|package| ["--package", package]);
@@ -60,8 +67,8 @@ pub(super) fn run(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
 }
 
 /// Makes sure that `program` can be started; installs it if that is possible.
-fn require(program: &str, package: &str) -> Result<()> {
-    let is_there = || Tool::new(program).arg("--version").output().is_ok();
+fn require(program: &str, option: &str, package: &str) -> Result<()> {
+    let is_there = || Tool::new(program).arg(option).output().is_ok();
     if is_there() {
         return Ok(());
     }
