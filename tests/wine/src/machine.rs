@@ -1,9 +1,9 @@
 //! One small Windows, with the product's package in `C:\pkg`.
 
-use std::fs;
-use std::io::{BufRead, BufReader};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
@@ -150,22 +150,21 @@ impl Machine {
         command
     }
 
-    /// Runs a program to its end.
+    /// Runs a program to its end. It writes to files: a service or a desktop that Wine starts on its behalf
+    /// inherits its outputs, and a pipe would end only when that does.
     ///
     /// # Errors
     ///
     /// It can't be started, or is ended by a signal.
     pub fn run(&self, words: &[&str]) -> Result<Ran> {
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = self.command(PATIENCE, words).output().context("wine")?;
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).replace('\r', "");
+        let (mut out, mut err) = (tempfile::tempfile()?, tempfile::tempfile()?);
+        let mut command = self.command(PATIENCE, words);
+        command.stdout(out.try_clone()?).stderr(err.try_clone()?);
+        let status = command.status().context("wine")?;
         Ok(Ran {
             code: status.code().context("ended by a signal")?,
-            out: text(stdout),
-            err: text(stderr),
+            out: text(&mut out)?,
+            err: text(&mut err)?,
         })
     }
 
@@ -251,6 +250,14 @@ impl Machine {
         fs::remove_file(path)?;
         Ok(log.lines().map(str::to_owned).collect())
     }
+}
+
+/// All that has been written to a file, with the line ends of this system.
+fn text(file: &mut File) -> Result<String> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).replace('\r', ""))
 }
 
 impl Drop for Machine {

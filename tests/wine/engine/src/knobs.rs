@@ -1,17 +1,22 @@
-//! What a test sets: calls that fail, and a log of calls.
+//! What a test sets: calls that fail or are the last, and a log of calls.
 //!
-//! Under `HKLM\SOFTWARE\NetcfgStandIn`: `Fail` (`<call>=<status in hex>`, several as MULTI_SZ), `Store`
-//! (the folder that stands for the package in the driver store), `Log` (a file), `Reboot` (the call
-//! whose success asks for a restart: `Install`, `DeInstall` or `Apply`), `Referenced` (DWORD: another component
-//! needs what is to be removed), `Build` (DWORD, the build of Windows that the stand-in is).
+//! Under `HKLM\SOFTWARE\NetcfgStandIn`: `Fail` (`<call>=<status in hex>`, or `<call>=kill`, which ends the
+//! process at once; several as MULTI_SZ), `Store` (the folder that stands for the package in the driver
+//! store), `Log` (a file), `Reboot` (the call whose success asks for a restart: `Install`, `DeInstall` or
+//! `Apply`), `Referenced` (DWORD: another component needs what is to be removed), `Build` (DWORD, the build of
+//! Windows that the stand-in is).
 
 use std::fs::OpenOptions;
 use std::io::Write;
 
 use windows::Win32::Foundation::E_INVALIDARG;
 use windows::Win32::NetworkManagement::NetManagement::NETCFG_S_REBOOT;
+use windows::Win32::System::Threading::{GetCurrentProcess, TerminateProcess};
 use windows::core::{Error, HRESULT, Result};
 use windows_registry::{Key, LOCAL_MACHINE};
+
+/// The exit code of a process that was ended.
+const KILLED: u32 = 99;
 
 const KEY: &str = r"SOFTWARE\NetcfgStandIn";
 
@@ -41,6 +46,11 @@ pub(crate) fn enter(call: &str) -> Result<()> {
                 .filter(|e| e != entry)
                 .collect();
             key.set_multi_string("Fail", &rest)?;
+        }
+        if code == "kill" {
+            log(&format!("{call} is the end"));
+            // SAFETY: the pseudo handle of this process; nothing of it runs on.
+            unsafe { TerminateProcess(GetCurrentProcess(), KILLED) }?;
         }
         log(&format!("{call} fails"));
         let code = u32::from_str_radix(code, 16).map_err(|_| Error::from_hresult(E_INVALIDARG))?;

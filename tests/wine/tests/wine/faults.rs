@@ -5,6 +5,9 @@ use wine_host::Machine;
 
 use crate::{TAKEN, VF, VF_ID, machine, paths};
 
+/// The exit code of a process that the stand-in has ended.
+const KILLED: i32 = 99;
+
 fn with_vf() -> Result<Machine> {
     let machine = machine()?;
     machine.tool(&["adapter", VF, VF_ID])?;
@@ -43,6 +46,61 @@ fn an_installation_that_fails_leaves_nothing_behind() -> Result<()> {
     }
     let ran = machine.netkvmp(&["install"])?;
     assert_eq!(ran.code, 0, "{ran:?}");
+    Ok(())
+}
+
+/// `netkvmp` is ended at each step; whatever is left, `uninstall` cleans it up.
+#[test]
+fn an_installation_that_is_killed_is_cleaned_up_later() -> Result<()> {
+    let machine = with_vf()?;
+    let before = machine.state()?;
+    for call in [
+        "AcquireWriteLock",
+        "Initialize",
+        "INetCfgClassSetup::Install",
+        "SetupInstallFromInfSection",
+        "SetupInstallServicesFromInfSection",
+        "DllRegisterServer",
+        "CoCreateInstance",
+        "INetCfgComponentSetup::Install",
+        "Enable",
+        "QueryBindingPath",
+        "NotifyBindingPath",
+        "Apply",
+        "ApplyRegistryChanges",
+        "ApplyPnpChanges",
+        "Uninitialize",
+    ] {
+        machine.fail(&[&format!("{call}=kill")])?;
+        let ran = machine.netkvmp(&["install"])?;
+        assert_eq!(ran.code, KILLED, "{call}: {ran:?}");
+        let ran = machine.netkvmp(&["uninstall"])?;
+        assert_eq!(ran.code, 0, "{call}: {ran:?}");
+        assert_eq!(machine.state()?, before, "{call}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_removal_that_is_killed_is_completed_later() -> Result<()> {
+    let machine = with_vf()?;
+    let before = machine.state()?;
+    for call in [
+        "DeInstall",
+        "Removing",
+        "Apply",
+        "ApplyRegistryChanges",
+        "ApplyPnpChanges",
+        "Uninitialize",
+    ] {
+        machine.netkvmp(&["install"])?;
+        machine.fail(&[&format!("{call}=kill")])?;
+        let ran = machine.netkvmp(&["uninstall"])?;
+        assert_eq!(ran.code, KILLED, "{call}: {ran:?}");
+        let ran = machine.netkvmp(&["uninstall"])?;
+        assert_eq!(ran.code, 0, "{call}: {ran:?}");
+        assert_eq!(machine.state()?, before, "{call}");
+    }
     Ok(())
 }
 
