@@ -158,14 +158,22 @@ impl Machine {
     /// It can't be started, or is ended by a signal.
     pub fn run(&self, words: &[&str]) -> Result<Ran> {
         let (mut out, mut err) = (tempfile::tempfile()?, tempfile::tempfile()?);
-        let mut command = self.command(PATIENCE, words);
-        command.stdout(out.try_clone()?).stderr(err.try_clone()?);
-        let status = command.status().context("wine")?;
         Ok(Ran {
-            code: status.code().context("ended by a signal")?,
+            code: self.run_into(words, out.try_clone()?, err.try_clone()?)?,
             out: text(&mut out)?,
             err: text(&mut err)?,
         })
+    }
+
+    /// Runs a program to its end, with these outputs; its exit code.
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Self::run).
+    pub fn run_into(&self, words: &[&str], out: File, err: File) -> Result<i32> {
+        let mut command = self.command(PATIENCE, words);
+        let status = command.stdout(out).stderr(err).status().context("wine")?;
+        status.code().context("ended by a signal")
     }
 
     /// Starts a program whose output is read while it runs.

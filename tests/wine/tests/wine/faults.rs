@@ -90,7 +90,6 @@ fn a_removal_that_is_killed_is_completed_later() -> Result<()> {
         "Removing",
         "Apply",
         "ApplyRegistryChanges",
-        "ApplyPnpChanges",
         "Uninitialize",
     ] {
         machine.netkvmp(&["install"])?;

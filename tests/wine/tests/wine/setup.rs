@@ -342,6 +342,22 @@ fn json_is_one_object_on_standard_output() -> Result<()> {
 }
 
 #[test]
+fn an_output_that_takes_nothing_changes_no_exit_code() -> Result<()> {
+    let machine = machine()?;
+    let full = || std::fs::File::options().write(true).open("/dev/full");
+    for (arguments, code) in [(["query", "--json"], 0), (["install", "--inf=no"], 5)] {
+        let [command, option] = arguments;
+        let words = [r"C:\pkg\netkvmp.exe", command, option];
+        assert_eq!(
+            machine.run_into(&words, full()?, full()?)?,
+            code,
+            "{command}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
 fn query_says_what_it_can_not_know() -> Result<()> {
     let machine = machine()?;
     let driver =
