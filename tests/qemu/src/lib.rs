@@ -29,6 +29,7 @@
 //! | [`backend`] | what makes such devices for a world |
 //! | [`capture`] | QEMU's own capture of the wire, dissected |
 //! | [`seen`] | what device and driver have agreed on |
+//! | [`alone`] | for the tests: one program at a time |
 //! | [`life`] | the life that the suite runs, and what it cost |
 //! | [`load`] | what happens in a life |
 //! | [`matrix`] | the devices that there are, each with what is expected of it |
@@ -37,6 +38,7 @@
 //!
 //! QEMU lives in real time, so the host runs freely.
 
+pub mod alone;
 pub mod backend;
 pub mod bars;
 pub mod bus;

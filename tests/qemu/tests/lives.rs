@@ -3,8 +3,7 @@
 //! Each life is a process of its own, and one runs at a time: QEMU and the driver live in real time.
 //! `cargo xtask test qemu` builds the image, says where it is, and runs this.
 
-mod program;
-
+use qemu_host::alone;
 use qemu_host::life::{Part, Report};
 
 /// With chains of 32 frames, a doorbell for each chain and some for good measure.
@@ -14,7 +13,7 @@ const MOST_COMMANDS: u64 = 20;
 
 /// Runs the program under test; what it says.
 fn run(arguments: &[&str]) -> String {
-    program::run(env!("CARGO_BIN_EXE_qemu_life"), arguments)
+    alone::run(env!("CARGO_BIN_EXE_qemu_life"), arguments)
 }
 
 /// Lives with these arguments, and holds the cost against the bars.

@@ -4,22 +4,15 @@
 //! real time. `cargo xtask test qemu` builds the image, says where it is, and runs this. Entries with a TAP
 //! device fail for who is not root.
 
-use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::process::Output;
 use std::time::Instant;
 
+use qemu_host::alone;
 use qemu_host::life::Report;
 use qemu_host::matrix::{Entry, GROUPS};
 
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
 /// Lives the entries of a group, and says all that is wrong with any.
 fn live(name: &str) {
-    assert!(
-        std::env::var_os("NETKVM_SYS").is_some(),
-        "NETKVM_SYS is not set: run these tests with `cargo xtask test qemu`"
-    );
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let group = GROUPS.iter().find(|group| group.name == name);
     let entries = (group.expect("a group of the matrix").entries)();
     let mut wrong = Vec::new();
@@ -37,16 +30,14 @@ fn live(name: &str) {
 }
 
 fn findings(entry: &Entry, seed: u64) -> Vec<String> {
+    let (own, seed) = (entry.arguments(), seed.to_string());
+    let own = own.iter().map(String::as_str);
+    let arguments: Vec<&str> = own.chain(["--seed", &seed]).collect();
     let Output {
         status,
         stdout,
         stderr,
-    } = Command::new(env!("CARGO_BIN_EXE_qemu_life"))
-        .args(entry.arguments())
-        .args(["--seed", &seed.to_string()])
-        .stdin(Stdio::null())
-        .output()
-        .expect("the program can be started");
+    } = alone::start(env!("CARGO_BIN_EXE_qemu_life"), &arguments);
     if !status.success() {
         let said = String::from_utf8_lossy(&stderr);
         return vec![format!("{:?}: {status}\n{said}", entry.arguments())];

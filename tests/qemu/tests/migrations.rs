@@ -3,9 +3,7 @@
 //! Each run is a process of its own, and one runs at a time: QEMU and the driver live in real time.
 //! `cargo xtask test qemu` builds the image, says where it is, and runs this.
 
-mod program;
-
-use program::run;
+use qemu_host::alone::run;
 use serde_json::Value;
 
 const HOPS: &str = "20";

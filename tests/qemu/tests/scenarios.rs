@@ -4,30 +4,17 @@
 //! `cargo xtask test qemu` builds the image, says where it is, and runs this. What takes half a minute by
 //! QEMU's nature is a test only with the feature `slow`.
 
-use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
-
+use qemu_host::alone;
 use qemu_host::scenarios::NO_VERDICT;
 
 /// How often a scenario is played that had no verdict, for want of processor time.
 const ATTEMPTS: usize = 4;
 
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
 /// Plays a scenario.
 fn play(name: &str, hotplug: &str, ring: &str) {
-    let image = std::env::var_os("NETKVM_SYS");
-    assert!(
-        image.is_some(),
-        "NETKVM_SYS is not set: run these tests with `cargo xtask test qemu`"
-    );
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let arguments = ["--name", name, "--hotplug", hotplug, "--ring", ring];
     for attempt in 1.. {
-        let output = Command::new(env!("CARGO_BIN_EXE_qemu_scenario"))
-            .args(["--name", name, "--hotplug", hotplug, "--ring", ring])
-            .stdin(Stdio::null())
-            .output()
-            .expect("the program can be started");
+        let output = alone::start(env!("CARGO_BIN_EXE_qemu_scenario"), &arguments);
         let said = String::from_utf8_lossy(&output.stdout);
         if output.status.success() {
             println!("{hotplug}, {ring}: {}", said.trim_end());

@@ -8,15 +8,15 @@ mod table;
 
 use std::collections::BTreeSet;
 
+use scenarios::world::GUEST_MAC;
+
 use crate::backend::Ring;
 use crate::life::Report;
+use crate::process;
 use crate::seen::{Reach, Seen};
 
 pub use features::Interface;
 pub use table::{GROUPS, Group};
-
-/// The address of all devices, as QEMU writes it: `scenarios::world::GUEST_MAC`.
-const ADDRESS: &str = "52:54:00:4e:4b:01";
 
 /// The cable of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,7 +209,7 @@ impl Entry {
         let can_be_told = seen.taken.contains("CTRL_RX");
         let wrong = seen.filter.promiscuous == can_be_told
             || (seen.filter.groups > 0) != can_be_told
-            || seen.filter.address != ADDRESS;
+            || seen.filter.address != process::address(GUEST_MAC);
         wrong.then(|| format!("{:?}", seen.filter))
     }
 
@@ -305,7 +305,7 @@ mod tests {
                 filter: Filter {
                     promiscuous: true,
                     groups: 0,
-                    address: ADDRESS.to_owned(),
+                    address: process::address(GUEST_MAC),
                 },
                 pin_asserted: 0,
                 doorbells: vec![1, 100, 7],

@@ -107,7 +107,7 @@ fn netdev(number: usize, cable: &InheritedCable) -> String {
 
 /// The card behind port `number`, as `-device` takes it.
 fn device(number: usize, card: &CardOptions) -> String {
-    let mac = card.mac.map(|byte| format!("{byte:02x}")).join(":");
+    let mac = super::address(card.mac);
     let packed = if card.packed { "on" } else { "off" };
     // The option ROM is of no use, comes in a package of its own, and would not migrate.
     let mut device = format!(

@@ -78,6 +78,12 @@ pub struct CardOptions {
     pub properties: Vec<String>,
 }
 
+/// An address, as QEMU reads and writes it.
+#[must_use]
+pub fn address(mac: MacAddress) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
 /// A machine.
 #[derive(Clone, Debug)]
 pub struct MachineOptions {

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use qapi::qmp::{self, PciDeviceInfo};
 
 use crate::monitor::{Monitor, Told};
-use crate::process::CardOptions;
+use crate::process::{self, CardOptions};
 use crate::rig;
 
 /// The names of events, and what each is about.
@@ -61,7 +61,7 @@ pub fn is_visible(monitor: &mut Monitor, card: &CardOptions) -> Result<bool> {
     let path = format!("/machine/peripheral/{}", card.id);
     let property = "mac".to_owned();
     let mac = monitor.execute(&qmp::qom_get { path, property })?;
-    let wanted = card.mac.map(|byte| format!("{byte:02x}")).join(":");
+    let wanted = process::address(card.mac);
     Ok(mac.as_str() == Some(&wanted))
 }
 

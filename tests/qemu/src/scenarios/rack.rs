@@ -18,7 +18,7 @@ use crate::bus::Port;
 use crate::card::Card;
 use crate::hotplug::Style;
 use crate::machine::{Machine, lock};
-use crate::process::{CardOptions, Failover, MachineOptions};
+use crate::process::{self, CardOptions, Failover, MachineOptions};
 
 /// What QEMU is, and what its cards are like.
 #[derive(Clone, Debug)]
@@ -209,7 +209,7 @@ impl Backend for Slot {
 /// The command that plugs a card. Without an identifier there is none in it.
 fn device_add(bus: &str, port: Port, card: &CardOptions) -> qmp::device_add {
     let text = |value: &str| Value::String(value.to_owned());
-    let mac = card.mac.map(|byte| format!("{byte:02x}")).join(":");
+    let mac = process::address(card.mac);
     let mut arguments = qapi::Dictionary::from_iter([
         ("netdev".to_owned(), text(&format!("wire{}", port.number()))),
         ("mac".to_owned(), text(&mac)),
