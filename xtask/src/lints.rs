@@ -37,15 +37,25 @@ pub(crate) const ALL: [Lint; 4] = [
 const MAX_LINES: usize = 500;
 
 /// Each member with the members below it that it may use.
-const LAYERS: [(&str, &[&str]); 22] = [
+const LAYERS: [(&str, &[&str]); 23] = [
     ("ndis-sys", &[]),
     ("ndis", &["ndis-sys"]),
     ("virtio-net", &[]),
-    ("vioprot", &["ndis", "ndis-sys"]),
-    ("netkvm", &["ndis", "ndis-sys", "vioprot", "virtio-net"]),
-    ("netcfg", &[]),
-    ("notify-object", &["netcfg"]),
-    ("netkvmp", &["netcfg"]),
+    ("control-device", &[]),
+    ("vioprot", &["control-device", "ndis", "ndis-sys"]),
+    (
+        "netkvm",
+        &[
+            "control-device",
+            "ndis",
+            "ndis-sys",
+            "vioprot",
+            "virtio-net",
+        ],
+    ),
+    ("netcfg", &["control-device"]),
+    ("notify-object", &["control-device", "netcfg"]),
+    ("netkvmp", &["control-device", "netcfg"]),
     ("netkvmco", &["netcfg"]),
     ("devices", &[]),
     ("ndis-host", &["devices", "ndis-sys"]),
@@ -69,10 +79,17 @@ const LAYERS: [(&str, &[&str]); 22] = [
 ];
 
 /// The crates of the kernel image.
-pub(crate) const KERNEL: [&str; 5] = ["ndis-sys", "ndis", "virtio-net", "vioprot", "netkvm"];
+pub(crate) const KERNEL: [&str; 6] = [
+    "ndis-sys",
+    "ndis",
+    "virtio-net",
+    "control-device",
+    "vioprot",
+    "netkvm",
+];
 
 /// What may enter the image from outside.
-const KERNEL_MAY_USE: [&str; 3] = ["bitflags", "static_assertions", "virtio-spec"];
+const KERNEL_MAY_USE: [&str; 4] = ["bitflags", "static_assertions", "virtio-spec", "zerocopy"];
 
 fn layers(workspace: &Workspace) -> Result<Vec<String>> {
     let packages = workspace.packages.iter();
