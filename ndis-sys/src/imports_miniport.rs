@@ -4,8 +4,8 @@ use core::ffi::c_void;
 
 use crate::{
     BOOLEAN, CM_RESOURCE_LIST, DEVICE_OBJECT, DRIVER_OBJECT, GROUP_AFFINITY, KAFFINITY,
-    MINIPORT_SYNCHRONIZE_INTERRUPT, NDIS_DRIVER_OPTIONAL_HANDLERS, NDIS_HANDLE,
-    NDIS_MINIPORT_ADAPTER_ATTRIBUTES, NDIS_MINIPORT_DRIVER_CHARACTERISTICS,
+    MINIPORT_SYNCHRONIZE_INTERRUPT, NDIS_DEVICE_OBJECT_ATTRIBUTES, NDIS_DRIVER_OPTIONAL_HANDLERS,
+    NDIS_HANDLE, NDIS_MINIPORT_ADAPTER_ATTRIBUTES, NDIS_MINIPORT_DRIVER_CHARACTERISTICS,
     NDIS_MINIPORT_INTERRUPT_CHARACTERISTICS, NDIS_MSIX_CONFIG_PARAMETERS, NDIS_OID_REQUEST,
     NDIS_PHYSICAL_ADDRESS, NDIS_PORT_NUMBER, NDIS_SG_DMA_DESCRIPTION, NDIS_STATUS,
     NDIS_STATUS_INDICATION, NET_BUFFER, NET_BUFFER_LIST, SCATTER_GATHER_LIST, UNICODE_STRING,
@@ -28,6 +28,18 @@ unsafe extern "system" {
 
     /// Deregisters the miniport driver, from `MiniportDriverUnload`. At `PASSIVE_LEVEL`.
     pub fn NdisMDeregisterMiniportDriver(ndis_miniport_driver_handle: NDIS_HANDLE);
+
+    /// Creates a device that programs open. At `PASSIVE_LEVEL`; undone by
+    /// `NdisDeregisterDeviceEx`.
+    pub fn NdisRegisterDeviceEx(
+        ndis_handle: NDIS_HANDLE,
+        device_object_attributes: *mut NDIS_DEVICE_OBJECT_ATTRIBUTES,
+        device_object: *mut *mut DEVICE_OBJECT,
+        ndis_device_handle: *mut NDIS_HANDLE,
+    ) -> NDIS_STATUS;
+
+    /// Deletes such a device and the link to it. At `PASSIVE_LEVEL`.
+    pub fn NdisDeregisterDeviceEx(ndis_device_handle: NDIS_HANDLE);
 
     /// Registers optional services, from `SetOptions`. At `PASSIVE_LEVEL`.
     pub fn NdisSetOptionalHandlers(

@@ -6,7 +6,7 @@
 use core::ffi::{c_char, c_void};
 
 use crate::{
-    ACCESS_MASK, BOOLEAN, EVENT_TYPE, HANDLE, KEVENT, KEY_VALUE_INFORMATION_CLASS, KIRQL,
+    ACCESS_MASK, BOOLEAN, EVENT_TYPE, HANDLE, IRP, KEVENT, KEY_VALUE_INFORMATION_CLASS, KIRQL,
     KPRIORITY, KPROCESSOR_MODE, KSPIN_LOCK, KWAIT_REASON, LARGE_INTEGER, MDL, MEMORY_CACHING_TYPE,
     NTSTATUS, OBJECT_ATTRIBUTES, POOL_TYPE, PROCESSOR_NUMBER, UNICODE_STRING,
 };
@@ -16,6 +16,9 @@ use crate::{
     link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")
 )]
 unsafe extern "system" {
+    /// Completes a request; the packet is not the driver's any more. Up to `DISPATCH_LEVEL`.
+    pub fn IofCompleteRequest(irp: *mut IRP, priority_boost: i8);
+
     /// Allocates kernel memory, null if there is none. Up to `DISPATCH_LEVEL` for nonpaged pool.
     pub fn ExAllocatePoolWithTag(
         pool_type: POOL_TYPE,
@@ -26,6 +29,13 @@ unsafe extern "system" {
     /// Frees kernel memory with the tag that it was allocated with. Up to `DISPATCH_LEVEL` for
     /// nonpaged pool.
     pub fn ExFreePoolWithTag(p: *mut c_void, tag: u32);
+
+    /// Keeps normal kernel procedure calls, and with them suspension, from the current thread. Up to
+    /// `APC_LEVEL`.
+    pub fn KeEnterCriticalRegion();
+
+    /// Ends what the last [`KeEnterCriticalRegion`] of the thread began. Up to `APC_LEVEL`.
+    pub fn KeLeaveCriticalRegion();
 
     /// Raises to `DISPATCH_LEVEL`, acquires a spin lock, returns the former level. Up to
     /// `DISPATCH_LEVEL`.

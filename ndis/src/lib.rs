@@ -9,6 +9,7 @@
 //! | [`timer`], [`work`] | what runs later |
 //! | [`dma`], [`mmio`], [`ports`] | what the device sees, and what we see of the device |
 //! | [`oid`], [`config`], [`event_log`] | requests, settings, messages to the administrator |
+//! | [`control_device`] | a device that programs open |
 //! | [`memory`] | nonpaged pool, as the global allocator and as fallible boxes |
 //!
 //! The kernel never unwinds, so nothing here panics; whatever can fail says so.
@@ -29,6 +30,7 @@ extern crate alloc;
 
 pub mod chain;
 pub mod config;
+pub mod control_device;
 pub mod dma;
 pub mod event;
 pub mod event_log;

@@ -9,7 +9,7 @@ use ndis_sys as sys;
 use sys::{DRIVER_OBJECT, NTSTATUS, UNICODE_STRING};
 use vioprot::edge::EDGE;
 
-use crate::miniport;
+use crate::{miniport, query};
 
 /// The service that names this image a second time, for the protocol component's sake. It is never
 /// started; should it be, the image must not run twice (`docs/protocol-installation.md`).
@@ -49,7 +49,7 @@ pub unsafe extern "efiapi" fn DriverEntry(
     }
 }
 
-/// Registers miniport and protocol.
+/// Registers miniport and protocol, and last the device that programs open.
 ///
 /// # Safety
 ///
@@ -63,9 +63,11 @@ unsafe fn start(
     unsafe { miniport::register(driver, registry_path, DRIVER.as_ptr())? };
     // SAFETY: in DriverEntry, with the miniport driver registered; `unload` stops the edge.
     let edge = unsafe { EDGE.start(handle(), at) };
-    if edge.is_err() {
+    match edge {
+        // SAFETY: in DriverEntry, with the miniport driver registered; `unload` stops it.
+        Ok(()) => unsafe { query::start(handle(), at) },
         // SAFETY: as for `unload`, which NDIS will not call now; nothing is left to unbind.
-        unsafe { stop(at) };
+        Err(_) => unsafe { stop(at) },
     }
     edge
 }
@@ -76,7 +78,7 @@ pub(crate) unsafe extern "efiapi" fn unload(_driver: *mut DRIVER_OBJECT) {
     unsafe { at_passive(|at| stop(&at)) };
 }
 
-/// Deregisters protocol and miniport.
+/// Deregisters all of them.
 ///
 /// # Safety
 ///
@@ -84,6 +86,7 @@ pub(crate) unsafe extern "efiapi" fn unload(_driver: *mut DRIVER_OBJECT) {
 unsafe fn stop(at: &Passive<'_>) {
     // SAFETY: by contract.
     unsafe {
+        query::stop(at);
         EDGE.stop(at);
         let driver = DRIVER.swap(ptr::null_mut(), Ordering::AcqRel);
         if !driver.is_null() && !cfg!(mutant = "skip_deregister_miniport") {

@@ -13,6 +13,7 @@
 //! | `oids`, `statistics` | what NDIS asks and sets |
 //! | `settings` | INF keywords |
 //! | `hardware` | BARs and PCI configuration space |
+//! | `query` | what programs ask of the driver |
 //! | `upper` | what VIOPROT needs of the adapter |
 
 #![cfg_attr(windows, no_std)]
@@ -38,6 +39,7 @@ mod link;
 mod link_symbols;
 mod miniport;
 mod oids;
+mod query;
 mod receive;
 mod settings;
 mod statistics;

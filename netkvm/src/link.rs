@@ -53,6 +53,17 @@ impl Link {
         !self.standby && self.carrier.load(Ordering::Acquire)
     }
 
+    /// What NDIS was told last. IRQL <= DISPATCH_LEVEL.
+    pub(crate) fn is_told_up(&self) -> bool {
+        // SAFETY: IRQL <= DISPATCH_LEVEL, by contract; a leaf lock.
+        *unsafe { self.told.lock() }
+    }
+
+    /// The virtio device's own link.
+    pub(crate) fn carrier(&self) -> bool {
+        self.carrier.load(Ordering::Acquire)
+    }
+
     /// Whether sends may go out by virtio.
     pub(crate) fn carries_on_virtio(&self) -> bool {
         !self.standby || self.released.load(Ordering::Acquire)

@@ -6,7 +6,7 @@ use ndis::chain::{Chain, ToComplete};
 use ndis::irql::{Dispatch, raised};
 use ndis_sys as sys;
 use vioprot::announce::Address;
-use vioprot::{Filters, Reason, Upper};
+use vioprot::{Filters, Reason, Upper, UpperState};
 
 use crate::adapter::Adapter;
 use crate::interrupt;
@@ -98,5 +98,13 @@ impl Upper for Adapter {
         let code = sys::NDIS_ERROR_CODE_UNSUPPORTED_CONFIGURATION;
         // SAFETY: the adapter is initialised and not halted.
         unsafe { ndis::event_log::write(self.handle, code, reason as u32, detail) };
+    }
+
+    fn state(&self) -> UpperState {
+        UpperState {
+            link_up: self.link.is_told_up(),
+            standby_link_up: self.link.carrier(),
+            standby_carries: self.link.carries_on_virtio(),
+        }
     }
 }

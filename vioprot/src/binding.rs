@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
 
+use control_device::WhyNot;
 use ndis::Failed;
 use ndis::chain::{Chain, Context, Nbl, ToReturn};
 use ndis::event::Event;
@@ -34,6 +35,8 @@ pub(crate) struct Binding {
     pub(crate) mac: [u8; 6],
     /// Bytes, without the Ethernet header.
     pub(crate) mtu: u32,
+    /// The VF's interface.
+    pub(crate) luid: sys::NET_LUID,
     /// NDIS has restarted the stack of the VF and not paused it since.
     running: AtomicBool,
     link_up: AtomicBool,
@@ -60,12 +63,18 @@ pub(crate) struct Binding {
 }
 
 impl Binding {
-    /// Prepares a binding; nothing is open yet.
-    pub(crate) fn try_new(mac: [u8; 6], mtu: u32, link_up: bool) -> Result<Box<Self>, Failed> {
+    /// Prepares a binding to the adapter with the address `mac` that NDIS offers; nothing is open
+    /// yet.
+    pub(crate) fn try_new(
+        mac: [u8; 6],
+        offered: &sys::NDIS_BIND_PARAMETERS,
+    ) -> Result<Box<Self>, Failed> {
+        let link_up = offered.MediaConnectState == sys::MediaConnectStateConnected;
         let binding = try_box(Self {
             handle: AtomicPtr::new(ptr::null_mut()),
             mac,
-            mtu,
+            mtu: offered.MtuSize,
+            luid: offered.BoundIfNetluid,
             running: AtomicBool::new(false),
             link_up: AtomicBool::new(link_up),
             resetting: AtomicBool::new(false),
@@ -165,11 +174,31 @@ impl Binding {
 
     /// Whether the VF could carry traffic as far as is known.
     pub(crate) fn is_fit(&self) -> bool {
-        self.running.load(Ordering::SeqCst)
-            && self.powered.load(Ordering::SeqCst)
-            && self.link_up.load(Ordering::SeqCst)
-            && !self.resetting.load(Ordering::SeqCst)
-            && !self.refused.load(Ordering::SeqCst)
+        self.unfit().is_none()
+    }
+
+    /// Why the VF could not carry traffic, as far as is known. What it has refused is the pair's to
+    /// say.
+    pub(crate) fn unfit(&self) -> Option<WhyNot> {
+        let is = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
+        if !is(&self.running) {
+            Some(WhyNot::Paused)
+        } else if !is(&self.powered) {
+            Some(WhyNot::Asleep)
+        } else if !is(&self.link_up) {
+            Some(WhyNot::LinkDown)
+        } else if is(&self.resetting) {
+            Some(WhyNot::Resetting)
+        } else if is(&self.refused) {
+            Some(WhyNot::RefusedSetting(0))
+        } else {
+            None
+        }
+    }
+
+    /// Whether the VF's link is up.
+    pub(crate) fn is_link_up(&self) -> bool {
+        self.link_up.load(Ordering::SeqCst)
     }
 
     /// NDIS restarts (true) or pauses the VF's stack.

@@ -33,7 +33,7 @@ const WATCH_MS: u32 = 2_000;
 /// The driver's one protocol edge.
 pub static EDGE: Edge = Edge::new();
 
-struct Known {
+pub(crate) struct Known {
     binding: NonNull<Binding>,
     /// The open is done. Until then the entry only reserves the MAC address.
     open: bool,
@@ -43,15 +43,21 @@ struct Known {
 unsafe impl Send for Known {}
 
 impl Known {
+    /// The binding, once it is open.
+    pub(crate) fn open(&self) -> Option<&Binding> {
+        // SAFETY: bindings in the roster are alive, and the roster is locked.
+        self.open.then_some(unsafe { self.binding.as_ref() })
+    }
+
     fn mac(&self) -> [u8; 6] {
         // SAFETY: bindings in the roster are alive, and the roster is locked.
         unsafe { self.binding.as_ref() }.mac
     }
 }
 
-struct Roster {
-    pairs: Vec<Shared<Pair>>,
-    bindings: Vec<Known>,
+pub(crate) struct Roster {
+    pub(crate) pairs: Vec<Shared<Pair>>,
+    pub(crate) bindings: Vec<Known>,
 }
 
 /// What lives from [`Edge::start`] to [`Edge::stop`].
@@ -64,7 +70,7 @@ struct Helpers {
 pub struct Edge {
     protocol: AtomicPtr<c_void>,
     installed: Installed,
-    roster: PassiveLock<Roster>,
+    pub(crate) roster: PassiveLock<Roster>,
     /// NDIS is to be asked for adapters that we refused or that were there before us.
     rebind: AtomicBool,
     /// A second VF of an adapter was refused, and may be wanted when the first goes.
@@ -339,8 +345,7 @@ impl Edge {
             self.another.store(true, Ordering::Release);
             return Err(REFUSED);
         }
-        let link_up = parameters.MediaConnectState == sys::MediaConnectStateConnected;
-        let binding = Binding::try_new(mac, parameters.MtuSize, link_up)?;
+        let binding = Binding::try_new(mac, parameters)?;
         let known = Known {
             binding: NonNull::from(&*binding),
             open: false,
@@ -407,9 +412,8 @@ fn attach_waiting(roster: &Roster, pair: &Pair, at: &Passive<'_>) -> bool {
     let waiting = roster
         .bindings
         .iter()
-        .filter(|known| known.open && known.mac() == pair.identity.mac)
-        // SAFETY: bindings in the roster are alive, and it is locked.
-        .map(|known| unsafe { known.binding.as_ref() })
+        .filter_map(Known::open)
+        .filter(|binding| binding.mac == pair.identity.mac)
         .find(|binding| binding.pair.load(Ordering::Acquire).is_null());
     let Some(binding) = waiting else { return false };
     if binding.mtu < pair.identity.mtu {

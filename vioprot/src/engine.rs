@@ -69,6 +69,7 @@ impl Pair {
     /// Gives the adapter its VF, which is open and not running yet or running already.
     pub(crate) fn attach(&self, binding: &Binding, at: &Passive<'_>) {
         self.engine.lock(at).binding = Some(NonNull::from(binding));
+        self.set_refusal(None);
         binding
             .pair
             .store(ptr::from_ref(self).cast_mut(), Ordering::Release);
@@ -103,6 +104,9 @@ impl Pair {
         binding.silence(at);
         binding.upward.close_and_wait(at);
         binding.pair.store(ptr::null_mut(), Ordering::Release);
+        if !cfg!(mutant = "keep_refusal") {
+            self.set_refusal(None);
+        }
         self.vf.store(ptr::null_mut(), Ordering::Release);
     }
 

@@ -14,6 +14,7 @@
 //! | `requests` | OID requests to the VF |
 //! | `installed` | whether the administrator has installed VIOPROT |
 //! | [`copies`] | frames that arrive on both paths |
+//! | `describe` | what programs are told of adapters and their VFs |
 //! | [`announce`] | frames that tell the switch on the host where the adapter is |
 //!
 //! The miniport above is known by what this crate needs of it: [`Upper`].
@@ -36,6 +37,7 @@ pub mod announce;
 mod binding;
 mod callbacks;
 pub mod copies;
+mod describe;
 pub mod edge;
 mod engine;
 mod installed;
@@ -137,6 +139,20 @@ pub trait Upper: Sync {
 
     /// Writes to the event log.
     fn log(&self, reason: Reason, detail: u32);
+
+    /// What programs are told of the adapter.
+    fn state(&self) -> UpperState;
+}
+
+/// The state of an adapter, apart from its VF.
+#[derive(Clone, Copy)]
+pub struct UpperState {
+    /// Its link is up, as NDIS was told last.
+    pub link_up: bool,
+    /// The virtio device's own link is up.
+    pub standby_link_up: bool,
+    /// Sends may go out by the virtio device.
+    pub standby_carries: bool,
 }
 
 impl Filters {

@@ -18,6 +18,7 @@
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
+use control_device::WhyNot;
 use ndis::Failed;
 use ndis::chain::{Chain, Context, Nbl, Own, ToComplete};
 use ndis::event::{Event, PassiveLock};
@@ -83,6 +84,8 @@ pub struct Identity {
     pub physical_device: *mut sys::DEVICE_OBJECT,
     /// Whether the device is a standby (VIRTIO_NET_F_STANDBY). Others have no VF.
     pub standby: bool,
+    /// The adapter's interface.
+    pub luid: sys::NET_LUID,
 }
 
 /// What the engine notes of a switch, under the lock that guards its steps.
@@ -124,6 +127,8 @@ pub struct Pair {
     held: SpinLock<Held>,
     copies: SpinLock<Copies>,
     cancelled: SpinLock<[usize; CANCELS]>,
+    /// Why the last VF that was offered, or that the adapter has, was not of use.
+    pub(crate) refusal: SpinLock<Option<WhyNot>>,
     /// The request of NDIS's that the VF is at.
     pub(crate) forwarding: SpinLock<Option<Forwarding>>,
     pub(crate) engine: PassiveLock<Engine>,
@@ -173,6 +178,7 @@ impl Pair {
             }),
             copies: SpinLock::new(Copies::new()),
             cancelled: SpinLock::new([0; CANCELS]),
+            refusal: SpinLock::new(None),
             forwarding: SpinLock::new(None),
             engine: PassiveLock::uninitialized(Engine::new()),
             takeover: Later::empty(),
@@ -429,8 +435,18 @@ impl Pair {
         !unsafe { self.copies.lock() }.is_second(from, digest, now)
     }
 
+    /// Writes to the event log why a VF is not of use, and keeps it for programs that ask.
+    /// IRQL <= DISPATCH_LEVEL.
     pub(crate) fn log(&self, reason: Reason, detail: u32) {
+        if let Some(why_not) = reason.why_not(detail) {
+            self.set_refusal(Some(why_not));
+        }
         self.upper().log(reason, detail);
+    }
+
+    pub(crate) fn set_refusal(&self, refusal: Option<WhyNot>) {
+        // SAFETY: called at IRQL <= DISPATCH_LEVEL; a leaf lock.
+        *unsafe { self.refusal.lock() } = refusal;
     }
 }
 

@@ -62,7 +62,13 @@ const LAYERS: [(&str, &[&str]); 23] = [
     ("neighbours", &["devices", "ndis-host", "ndis-sys"]),
     (
         "scenarios",
-        &["devices", "ndis-host", "ndis-sys", "neighbours"],
+        &[
+            "control-device",
+            "devices",
+            "ndis-host",
+            "ndis-sys",
+            "neighbours",
+        ],
     ),
     (
         "qemu-host",

@@ -168,8 +168,23 @@ unsafe fn bring_up(
         .negotiate(HANDLED)
         .map_err(device_at(Stage::Features))?;
 
+    let ours = Ours {
+        miniport,
+        luid: parameters.NetLuid,
+        place,
+        settings,
+    };
     // SAFETY: as for this function; `place` is the adapter's final address.
-    unsafe { build(miniport, place, settings, negotiated, at) }
+    unsafe { build(ours, negotiated, at) }
+}
+
+/// What there is of an adapter before its device is settled.
+struct Ours {
+    miniport: NDIS_HANDLE,
+    luid: sys::NET_LUID,
+    /// Where the adapter will be.
+    place: Box<MaybeUninit<Adapter>>,
+    settings: Settings,
 }
 
 /// The part that needs the device: on failure it is reset, so that it forgets our memory.
@@ -178,12 +193,16 @@ unsafe fn bring_up(
 ///
 /// As for [`initialize`]; the registration attributes name `place`.
 unsafe fn build(
-    miniport: NDIS_HANDLE,
-    place: Box<MaybeUninit<Adapter>>,
-    settings: Settings,
+    ours: Ours,
     mut negotiated: Negotiated<Bars>,
     at: &Passive<'_>,
 ) -> Result<(), NotStarted> {
+    let Ours {
+        miniport,
+        luid,
+        place,
+        settings,
+    } = ours;
     let features = negotiated.features();
     let config = negotiated
         .config()
@@ -198,7 +217,9 @@ unsafe fn build(
         adapter: Some(adapter),
         at,
     };
-    adapter.prepare(features).map_err(at_stage(Stage::Memory))?;
+    adapter
+        .prepare(features, luid)
+        .map_err(at_stage(Stage::Memory))?;
     // SAFETY: the last step that claims hardware; the adapter has its final address and undoes
     // the registration.
     let messages = unsafe { interrupt::register(&adapter) }.map_err(at_stage(Stage::Interrupt))?;
@@ -232,7 +253,7 @@ struct Undo<'a, 'irql> {
 
 impl Undo<'_, '_> {
     /// Makes what points back to the adapter: timers, work, its data path.
-    fn prepare(&self, features: Features) -> Result<(), Failed> {
+    fn prepare(&self, features: Features, luid: sys::NET_LUID) -> Result<(), Failed> {
         let this: &Adapter = self;
         let standby = features.contains(Features::STANDBY);
         // SAFETY: the adapter has its final address; `tear_down` stops each before the drop, and
@@ -255,6 +276,7 @@ impl Undo<'_, '_> {
                 mtu: this.mtu,
                 physical_device: physical_device(this.handle),
                 standby,
+                luid,
             };
             this.pair.fill(Pair::try_new(
                 driver::handle(),

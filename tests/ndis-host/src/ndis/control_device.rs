@@ -15,6 +15,7 @@ use crate::ndis::drivers::MiniportDriver;
 use crate::ndis::handles::{self, Kind, Object};
 use crate::ndis::modules::ModuleId;
 use crate::ndis::{faults, header, text};
+use crate::ntoskrnl::io::security::Security;
 use crate::ntoskrnl::io::{devices, names};
 use crate::sched::BatonCell;
 use crate::verifier;
@@ -86,7 +87,7 @@ unsafe extern "efiapi" fn register(
     NDIS_STATUS_SUCCESS
 }
 
-/// Makes device and link; `None` when a name is taken.
+/// Makes device and link; `None` when a name is taken, or the security descriptor is none.
 unsafe fn make(
     driver: &'static MiniportDriver,
     given: &NDIS_DEVICE_OBJECT_ATTRIBUTES,
@@ -99,12 +100,22 @@ unsafe fn make(
             dispatch_table(given),
         )
     };
+    let security = if given.DefaultSDDLString.is_null() {
+        None
+    } else {
+        // SAFETY: as above.
+        let text = unsafe { text::read(given.DefaultSDDLString.cast_mut()) };
+        Some(Security::parse(&text)?)
+    };
     let owner = driver.handlers.as_ref()?.driver_object;
     let owner = ptr::with_exposed_provenance_mut(owner);
     // SAFETY: the driver's object lives as long as its image.
     let object =
         unsafe { devices::create(owner, 0, &name, FILE_DEVICE_NETWORK, 0, Some(dispatch)) };
     let object = object.ok()?;
+    if let Some(security) = security {
+        devices::secure(object, security);
+    }
     if !names::link(&link, &name) {
         // SAFETY: made just now.
         unsafe { devices::delete(object, "NdisRegisterDeviceEx") };

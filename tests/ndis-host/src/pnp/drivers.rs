@@ -19,6 +19,7 @@ use crate::ndis::text::OwnedString;
 use crate::ndis::{
     drivers as miniport_drivers, exports as ndis_exports, leaks, old_names, work_items,
 };
+use crate::ntoskrnl::io::devices as io_devices;
 use crate::sched::{self, BatonCell};
 use crate::verifier::SECOND_NS;
 use crate::{ntoskrnl, registry, verifier};
@@ -289,6 +290,7 @@ pub(super) fn unload_driver_of(driver: DriverId) {
             .expect("a loaded driver");
         (driver.object, driver.module)
     });
+    wait_for_open_files(object);
     // SAFETY: the object lives as long as the image.
     let unload = unsafe { (*object_at(object)).DriverUnload };
     match unload {
@@ -304,6 +306,14 @@ pub(super) fn unload_driver_of(driver: DriverId) {
         None => verifier::breach(13, format!("{} cannot be unloaded", modules::name(module))),
     }
     discard(driver);
+}
+
+/// A driver that is to go is unloaded when the last reference of its devices goes (Microsoft Learn,
+/// IoDetachDevice).
+fn wait_for_open_files(object: usize) {
+    let closed = || !io_devices::has_open_files(object);
+    let came = sched::wait("programs to close the driver's devices", closed, None);
+    assert!(came, "a wait without a limit ends with its condition");
 }
 
 /// Reports what a module leaves behind, and unmaps it.

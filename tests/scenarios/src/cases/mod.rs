@@ -14,6 +14,7 @@ mod line;
 mod loading;
 mod oids;
 mod power;
+mod query;
 mod receive;
 mod standby;
 mod steps;
@@ -145,6 +146,11 @@ const CASES: &[Case] = &[
     world("control_queue_breaks", Sometimes, commands::control_queue_breaks),
     world("telling_doorbells", Sometimes, commands::telling_doorbells),
     world("boot_on_legacy", Sometimes, adapter::boot_on_legacy),
+    world("query_follows_the_path", Sometimes, query::query_follows_the_path),
+    world("query_tells_reasons", Sometimes, query::query_tells_reasons),
+    world("query_two_adapters", Sometimes, query::query_two_adapters),
+    world("query_bad_requests", Sometimes, query::query_bad_requests),
+    world("query_while_it_changes", Seldom, query::query_while_it_changes),
     bare("truncated_image", Often, loading::truncated_image),
 ];
 

@@ -236,6 +236,18 @@ impl World {
         Ok(())
     }
 
+    /// Adds one more adapter with an embedded device, started, and leaves it to the caller, who has it
+    /// removed before the world ends.
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub fn another_adapter(&self, options: &AdapterOptions) -> Result<Adapter> {
+        let adapter = self.add_embedded(options)?;
+        start(&adapter)?;
+        Ok(adapter)
+    }
+
     fn add_embedded(&self, options: &AdapterOptions) -> Result<Adapter> {
         let mac = options.mac.unwrap_or(GUEST_MAC);
         let config = rings_by_seed(VirtioNetConfig::new(mac));
@@ -316,10 +328,7 @@ impl World {
     ///
     /// MiniportInitializeEx fails.
     pub fn start_adapter(&self) -> Result<()> {
-        pnp::start_device(self.adapter().device)
-            .map_err(|status| anyhow!("the adapter does not start: {status:#010x}"))?;
-        pnp::settle();
-        Ok(())
+        start(self.adapter())
     }
 
     /// Pulls the virtio device out without notice.
@@ -352,4 +361,12 @@ impl World {
             adapter.has_negotiated_failover()
         })
     }
+}
+
+/// Starts an adapter and waits for its binds.
+fn start(adapter: &Adapter) -> Result<()> {
+    pnp::start_device(adapter.device)
+        .map_err(|status| anyhow!("the adapter does not start: {status:#010x}"))?;
+    pnp::settle();
+    Ok(())
 }

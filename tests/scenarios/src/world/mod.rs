@@ -22,6 +22,7 @@ mod hosts;
 mod machine;
 mod options;
 mod primary;
+mod programs;
 mod protocols;
 mod traffic;
 
@@ -44,6 +45,7 @@ pub use finish::Ending;
 pub use machine::read_infs;
 pub use options::{Draws, DriverImage, WorldOptions};
 pub use primary::{Primary, VfPlug, WithdrawalTimes};
+pub use programs::{ask_with_room, open_driver};
 pub use traffic::{Traffic, TrafficReport};
 
 /// A millisecond of virtual time.

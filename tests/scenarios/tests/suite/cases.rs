@@ -108,6 +108,11 @@ cases! {
     control_queue_breaks
     telling_doorbells
     boot_on_legacy
+    query_follows_the_path
+    query_tells_reasons
+    query_two_adapters
+    query_bad_requests
+    query_while_it_changes
     truncated_image
 }
 

@@ -9,6 +9,7 @@ use ndis_sys::{
 };
 
 use super::names;
+use super::security::{READ, Security, WRITE, Who};
 use crate::ntoskrnl::{enter, text};
 use crate::sched::{APC_LEVEL, BatonCell, DISPATCH_LEVEL, PASSIVE_LEVEL};
 use crate::verifier;
@@ -23,8 +24,12 @@ struct Device {
     driver: usize,
     name: String,
     dispatch: Option<Box<Dispatch>>,
-    /// References of drivers and open files.
+    /// Who may open it; `None`: everybody.
+    security: Option<Security>,
+    /// References of drivers.
     references: u32,
+    /// Open files.
+    files: u32,
     deleted: bool,
 }
 
@@ -111,11 +116,41 @@ pub(crate) unsafe fn create(
         driver: driver.addr(),
         name: name.to_owned(),
         dispatch,
+        security: None,
         references: 0,
+        files: 0,
         deleted: false,
     };
     DEVICES.with(|devices| devices.insert(address, device));
     Ok(object)
+}
+
+/// Says who may open a device object.
+pub(crate) fn secure(object: *mut DEVICE_OBJECT, security: Security) {
+    with(object.addr(), |device| device.security = Some(security));
+}
+
+/// Opens a file of a device for `who`: the rights that it has there, which may be none.
+pub(super) fn open_file(device: usize, who: Who) -> u32 {
+    let rights = with(device, |device| {
+        device.files += 1;
+        let security = device.security.as_ref();
+        security.map_or(READ | WRITE, |security| security.rights_of(who))
+    });
+    rights.unwrap_or(0)
+}
+
+/// Closes a file of a device.
+pub(super) fn close_file(device: usize) {
+    with(device, |device| device.files -= 1);
+}
+
+/// Whether a program has a device of this driver open.
+pub(crate) fn has_open_files(driver: usize) -> bool {
+    DEVICES.with(|devices| {
+        let mut own = devices.values().filter(|device| device.driver == driver);
+        own.any(|device| device.files > 0)
+    })
 }
 
 /// Deletes a device object. Open files keep it in memory; nobody may find it any more.

@@ -9,6 +9,7 @@
 //! | `irp` | request packets |
 //! | `properties` | what a driver asks about devices, process and caller |
 //! | `requests` | requests on their way down and up a stack |
+//! | `security` | who may open a device |
 //! | `user` | what a program does: open, control, close |
 //! | `work_items` | work items of a device object |
 //! | `notifications` | shutdown, plug and play, power settings: registered and taken back |
@@ -21,6 +22,7 @@ pub(crate) mod names;
 pub(crate) mod notifications;
 mod properties;
 mod requests;
+pub mod security;
 pub mod user;
 mod work_items;
 

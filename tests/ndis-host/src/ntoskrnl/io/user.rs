@@ -7,9 +7,11 @@ use std::ptr;
 
 use ndis_sys::{
     DEVICE_OBJECT, IRP, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, IRP_MJ_CREATE, IRP_MJ_DEVICE_CONTROL,
-    NTSTATUS, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_PENDING, STATUS_SUCCESS, UserMode,
+    NTSTATUS, STATUS_ACCESS_DENIED, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_PENDING, STATUS_SUCCESS,
+    UserMode,
 };
 
+use super::security::Who;
 use super::{devices, irp, names, requests};
 use crate::sched::{self, PASSIVE_LEVEL};
 use crate::verifier;
@@ -18,6 +20,12 @@ use crate::verifier::SECOND_NS;
 /// Low bits of a control code: how buffers are passed.
 const METHOD: u32 = 3;
 const METHOD_BUFFERED: u32 = 0;
+/// Where a control code has the rights that a file must have.
+const ACCESS_SHIFT: u32 = 14;
+const ACCESS: u32 = 3;
+/// The two highest bits of a status that is an error (Microsoft Learn, "Defining New NTSTATUS Values").
+const SEVERITY_SHIFT: u32 = 30;
+const SEVERITY_ERROR: u32 = 3;
 /// Time after which a program is cancelled that waits for an answer.
 const PATIENCE_NS: u64 = 30 * SECOND_NS;
 
@@ -25,25 +33,40 @@ const PATIENCE_NS: u64 = 30 * SECOND_NS;
 #[derive(Debug)]
 pub struct File {
     device: usize,
+    /// The rights that it was opened with.
+    rights: u32,
 }
 
-/// Opens a device by its name or a link to it, `\\.\Name`.
+/// Opens a device by its name or a link to it, `\\.\Name`, as an administrator, with all rights that
+/// there are for one.
 ///
 /// # Errors
 ///
-/// There is no such device, or its driver refuses.
+/// As for [`open_as`].
 pub fn open(name: &str) -> Result<File, NTSTATUS> {
+    open_as(name, Who::Administrator)
+}
+
+/// Opens a device with all rights that `who` has.
+///
+/// # Errors
+///
+/// There is no such device, there are no rights, or its driver refuses.
+pub fn open_as(name: &str, who: Who) -> Result<File, NTSTATUS> {
     let found = names::resolve(name);
     let Some(device) = found.filter(|device| devices::is_live(*device)) else {
         return Err(STATUS_OBJECT_NAME_NOT_FOUND);
     };
-    devices::reference(device, true);
-    let (status, _, _) = ask(device, IRP_MJ_CREATE, 0, &[], 0);
+    let rights = devices::open_file(device, who);
+    let status = match rights {
+        0 => STATUS_ACCESS_DENIED,
+        _ => ask(device, IRP_MJ_CREATE, 0, &[], 0).0,
+    };
     if status != STATUS_SUCCESS {
-        devices::reference(device, false);
+        devices::close_file(device);
         return Err(status);
     }
-    Ok(File { device })
+    Ok(File { device, rights })
 }
 
 impl File {
@@ -58,16 +81,19 @@ impl File {
             code & METHOD == METHOD_BUFFERED,
             "{code:#x} is not buffered"
         );
+        // The I/O manager looks at this before the driver sees the request.
+        let wanted = code >> ACCESS_SHIFT & ACCESS;
+        if wanted & !self.rights != 0 {
+            return (STATUS_ACCESS_DENIED, Vec::new());
+        }
         let (status, information, bytes) =
             ask(self.device, IRP_MJ_DEVICE_CONTROL, code, input, room);
         verifier::require(15, information <= room, || {
             format!("control {code:#x}: {information} bytes in a buffer of {room}")
         });
-        let count = if status >= 0 {
-            information.min(room)
-        } else {
-            0
-        };
+        // A warning brings its data as success does.
+        let is_error = status.cast_unsigned() >> SEVERITY_SHIFT == SEVERITY_ERROR;
+        let count = if is_error { 0 } else { information.min(room) };
         (status, bytes[..count].to_vec())
     }
 
@@ -76,7 +102,7 @@ impl File {
         for major in [IRP_MJ_CLEANUP, IRP_MJ_CLOSE] {
             let _ = ask(self.device, major, 0, &[], 0);
         }
-        devices::reference(self.device, false);
+        devices::close_file(self.device);
     }
 }
 
