@@ -121,6 +121,31 @@ mod tests {
     }
 
     #[test]
+    fn the_bytes_are_those_of_the_documentation() {
+        let record = AdapterRecord {
+            luid: 0x0006_0000_0400_0000,
+            vf_luid: 0x0006_0000_0500_0000,
+            mtu: 1500,
+            vf_mtu: 1280,
+            why_not: 4,
+            detail: 1280,
+            flags: 7,
+            mac: [0x52, 0x54, 0, 1, 2, 3],
+            path: 1,
+            reserved: [0; 5],
+        };
+        let mut room = [0; 64];
+        assert_eq!(write(&mut room, true, [record]), Written::All(64));
+        let header = [1, 0, 0, 0, 48, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0];
+        let expected = [
+            0, 0, 0, 4, 0, 0, 6, 0, 0, 0, 0, 5, 0, 0, 6, 0, 0xdc, 5, 0, 0, 0, 5, 0, 0, 4, 0, 0, 0,
+            0, 5, 0, 0, 7, 0, 0, 0, 0x52, 0x54, 0, 1, 2, 3, 1, 0, 0, 0, 0, 0,
+        ];
+        assert_eq!(room[..16], header);
+        assert_eq!(room[16..], expected);
+    }
+
+    #[test]
     fn whole_records_are_written_and_all_are_counted() {
         let size = size_of::<AdapterRecord>();
         let all = size_of::<AnswerHeader>() + 3 * size;

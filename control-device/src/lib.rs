@@ -34,8 +34,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The device's name for the kernel.
 pub const DEVICE: &str = r"\Device\NETKVM";
-/// The link to it that programs see.
-pub const LINK: &str = r"\DosDevices\NETKVM";
+/// The link to it that programs of all sessions see.
+pub const LINK: &str = r"\DosDevices\Global\NETKVM";
 /// The path by which a program opens it.
 pub const PATH: &str = r"\\.\NETKVM";
 
@@ -80,6 +80,8 @@ impl Request {
         Self::read_from_prefix(input).is_ok_and(|(request, _)| request.version == VERSION)
     }
 }
+
+const _: () = assert!(QUERY_ADAPTERS == 0x0012_6004);
 
 /// What an answer begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]

@@ -31,6 +31,20 @@ pub struct AdapterRecord {
     pub reserved: [u8; 5],
 }
 
+// Programs that are not built with this crate know these (docs/control-device.md).
+const _: () = {
+    use core::mem::offset_of;
+    assert!(size_of::<AdapterRecord>() == 48);
+    assert!(offset_of!(AdapterRecord, vf_luid) == 8);
+    assert!(offset_of!(AdapterRecord, mtu) == 16);
+    assert!(offset_of!(AdapterRecord, vf_mtu) == 20);
+    assert!(offset_of!(AdapterRecord, why_not) == 24);
+    assert!(offset_of!(AdapterRecord, detail) == 28);
+    assert!(offset_of!(AdapterRecord, flags) == 32);
+    assert!(offset_of!(AdapterRecord, mac) == 36);
+    assert!(offset_of!(AdapterRecord, path) == 42);
+};
+
 bitflags! {
     /// What is true of an adapter.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +109,7 @@ pub enum WhyNot {
     NotStandby,
     /// VIOPROT is not installed.
     NotInstalled,
-    /// VIOPROT was offered no VF with the adapter's address.
+    /// VIOPROT was offered no VF with the adapter's address, or another adapter has it.
     NoVf,
     /// The VF's MTU, in bytes without the Ethernet header, is smaller than the adapter's.
     MtuTooSmall(u32),
@@ -113,6 +127,8 @@ pub enum WhyNot {
     LinkDown,
     /// The VF's link has to stay up for a moment longer, or the switch is under way.
     Settling,
+    /// Windows has not registered the protocol VIOPROT: NDIS_STATUS.
+    NotRegistered(u32),
 }
 
 impl WhyNot {
@@ -132,6 +148,7 @@ impl WhyNot {
             Self::Resetting => 9,
             Self::LinkDown => 10,
             Self::Settling => 11,
+            Self::NotRegistered(_) => 12,
         }
     }
 
@@ -139,9 +156,10 @@ impl WhyNot {
     #[must_use]
     pub const fn detail(self) -> u32 {
         match self {
-            Self::MtuTooSmall(detail) | Self::NotOpened(detail) | Self::RefusedSetting(detail) => {
-                detail
-            }
+            Self::MtuTooSmall(detail)
+            | Self::NotOpened(detail)
+            | Self::RefusedSetting(detail)
+            | Self::NotRegistered(detail) => detail,
             _ => 0,
         }
     }
@@ -162,6 +180,7 @@ impl WhyNot {
             9 => Self::Resetting,
             10 => Self::LinkDown,
             11 => Self::Settling,
+            12 => Self::NotRegistered(detail),
             _ => return None,
         })
     }
@@ -199,6 +218,6 @@ mod tests {
         let reasons = (0..100).filter_map(|code| Some((code, WhyNot::from_code(code, 7)?)));
         assert!(reasons.clone().all(|(code, why)| why.code() == code));
         let with_detail = reasons.clone().filter(|(_, why)| why.detail() == 7).count();
-        assert_eq!((reasons.count(), with_detail), (12, 3));
+        assert_eq!((reasons.count(), with_detail), (13, 4));
     }
 }

@@ -114,6 +114,12 @@ pub struct IO_STACK_LOCATION {
     pub Context: *mut c_void,
 }
 
+impl IO_STACK_LOCATION {
+    /// Offset, in what `FileObject` points to, of the UNICODE_STRING `FileName`: the part of the name
+    /// behind that of the device (Microsoft Learn, FILE_OBJECT; wdm.h). The tables do not have that record.
+    pub const FILE_NAME: usize = 88;
+}
+
 /// A control device (Microsoft Learn, NDIS_DEVICE_OBJECT_ATTRIBUTES).
 #[derive(Clone, Copy)]
 #[repr(C)]

@@ -56,6 +56,9 @@ pub const STATUS_OBJECT_NAME_INVALID: NTSTATUS = 0xc000_0033_u32 as i32;
 /// No object of that name.
 pub const STATUS_OBJECT_NAME_NOT_FOUND: NTSTATUS = 0xc000_0034_u32 as i32;
 
+/// The object is being deleted.
+pub const STATUS_DELETE_PENDING: NTSTATUS = 0xc000_0056_u32 as i32;
+
 /// No such path to the object.
 pub const STATUS_OBJECT_PATH_NOT_FOUND: NTSTATUS = 0xc000_003a_u32 as i32;
 

@@ -21,8 +21,15 @@ const SEVERITY_ERROR: u32 = 3;
 
 /// What a device answers to programs.
 pub trait Serve {
-    /// Serves a request with buffered input and output. Normal kernel procedure calls are held off,
-    /// so that no program can have the thread stopped while it holds a lock of the driver's.
+    /// A program opens the device: whether it may. Whoever it is has the rights that the device's security
+    /// descriptor asks for.
+    fn open(at: &Passive<'_>) -> bool;
+
+    /// A file that was opened is closed: its last request has ended.
+    fn close(at: &Passive<'_>);
+
+    /// Serves a request with buffered input and output. A lock that is held meanwhile must keep the thread from
+    /// being suspended, as [`PassiveLock`](crate::event::PassiveLock) does: it is a program's.
     fn control(request: Request<'_>, at: &Passive<'_>) -> Outcome;
 }
 
@@ -47,6 +54,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Success, without data.
+    pub const SUCCESS: Self = Self {
+        status: sys::STATUS_SUCCESS,
+        bytes: 0,
+    };
+
     /// A failure.
     #[must_use]
     pub const fn failed(status: NTSTATUS) -> Self {
@@ -117,7 +130,8 @@ impl<S: Serve> ControlDevice<S> {
     ///
     /// # Safety
     ///
-    /// `driver` is the handle of the registered miniport driver, which outlives the device.
+    /// `driver` is the handle of the registered miniport driver, which outlives the device. The device is
+    /// dropped at PASSIVE_LEVEL when no program has it open.
     pub unsafe fn try_new(
         driver: sys::NDIS_HANDLE,
         names: &Names,
@@ -164,30 +178,10 @@ impl<S: Serve> ControlDevice<S> {
             serves: PhantomData,
         })
     }
-
-    /// Gives the device up as a handle that [`Self::from_handle`] takes.
-    #[must_use]
-    pub fn into_handle(self) -> sys::NDIS_HANDLE {
-        let handle = self.handle;
-        core::mem::forget(self);
-        handle
-    }
 }
 
-impl<S> ControlDevice<S> {
-    /// Takes back what `into_handle` gave up, to drop it.
-    ///
-    /// # Safety
-    ///
-    /// `handle` comes from `into_handle`, and is taken back once, at PASSIVE_LEVEL.
-    #[must_use]
-    pub unsafe fn from_handle(handle: sys::NDIS_HANDLE) -> Self {
-        Self {
-            handle,
-            serves: PhantomData,
-        }
-    }
-}
+// SAFETY: NDIS handles may be used from any thread.
+unsafe impl<S> Send for ControlDevice<S> {}
 
 impl<S> Drop for ControlDevice<S> {
     fn drop(&mut self) {
@@ -206,7 +200,7 @@ fn string(text: &'static [u16]) -> UNICODE_STRING {
     }
 }
 
-/// The dispatch routine of all functions: opening and closing succeed, requests are served.
+/// The dispatch routine of all functions.
 unsafe extern "efiapi" fn serve<S: Serve>(
     _device: *mut DEVICE_OBJECT,
     irp: *mut c_void,
@@ -217,17 +211,21 @@ unsafe extern "efiapi" fn serve<S: Serve>(
         *irp.byte_add(IRP::CURRENT_STACK_LOCATION)
             .cast::<*const IO_STACK_LOCATION>()
     };
-    // SAFETY: as above. The I/O manager calls dispatch routines of a device that nobody is
-    // attached to in the program's thread, at PASSIVE_LEVEL.
+    // SAFETY: as above. The I/O manager sends these requests at PASSIVE_LEVEL; other drivers, which could
+    // send them at another, are trusted.
     unsafe {
-        let outcome = if (*location).MajorFunction == sys::IRP_MJ_DEVICE_CONTROL {
-            control::<S>(irp, &*location)
-        } else {
-            Outcome {
-                status: sys::STATUS_SUCCESS,
-                bytes: 0,
+        let outcome = at_passive(|at| match (*location).MajorFunction {
+            sys::IRP_MJ_DEVICE_CONTROL => control::<S>(irp, &*location, &at),
+            sys::IRP_MJ_CREATE if is_inside(&*location) => {
+                Outcome::failed(sys::STATUS_OBJECT_NAME_NOT_FOUND)
             }
-        };
+            sys::IRP_MJ_CREATE if !S::open(&at) => Outcome::failed(sys::STATUS_DELETE_PENDING),
+            sys::IRP_MJ_CLOSE => {
+                S::close(&at);
+                Outcome::SUCCESS
+            }
+            _ => Outcome::SUCCESS,
+        });
         (*irp).IoStatus = sys::IO_STATUS_BLOCK {
             Status: outcome.status,
             Information: outcome.bytes,
@@ -237,10 +235,30 @@ unsafe extern "efiapi" fn serve<S: Serve>(
     }
 }
 
+/// Whether a file inside the device is to be opened, `\\.\NAME\more`. The device's security descriptor may
+/// not be looked at for that (Microsoft Learn, "Controlling Device Namespace Access"), and there is none.
+///
 /// # Safety
 ///
-/// The packet is a device control at PASSIVE_LEVEL, and `location` its stack location.
-unsafe fn control<S: Serve>(irp: *mut IRP, location: &IO_STACK_LOCATION) -> Outcome {
+/// The location is of an IRP_MJ_CREATE.
+unsafe fn is_inside(location: &IO_STACK_LOCATION) -> bool {
+    let file = location.FileObject;
+    // SAFETY: the file object of the request, by contract, which has its name there.
+    !file.is_null()
+        && unsafe {
+            let name = file.byte_add(IO_STACK_LOCATION::FILE_NAME);
+            (*name.cast::<UNICODE_STRING>()).Length != 0
+        }
+}
+
+/// # Safety
+///
+/// The packet is a device control, and `location` its stack location.
+unsafe fn control<S: Serve>(
+    irp: *mut IRP,
+    location: &IO_STACK_LOCATION,
+    at: &Passive<'_>,
+) -> Outcome {
     if location.IoControlCode & METHOD != METHOD_BUFFERED {
         return Outcome::failed(sys::STATUS_INVALID_DEVICE_REQUEST);
     }
@@ -265,12 +283,7 @@ unsafe fn control<S: Serve>(irp: *mut IRP, location: &IO_STACK_LOCATION) -> Outc
         input,
         output,
     };
-    // SAFETY: at PASSIVE_LEVEL, by contract, and left again below.
-    unsafe { sys::KeEnterCriticalRegion() };
-    // SAFETY: as above; a critical region does not raise the level.
-    let mut outcome = unsafe { at_passive(|at| S::control(request, &at)) };
-    // SAFETY: entered above, in this thread.
-    unsafe { sys::KeLeaveCriticalRegion() };
+    let mut outcome = S::control(request, at);
     outcome.bytes = if outcome.is_error() {
         0
     } else {

@@ -1,6 +1,7 @@
 //! Events to wait for at PASSIVE_LEVEL, and a lock built on one.
 
 use core::cell::UnsafeCell;
+use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::ptr;
 
@@ -74,6 +75,9 @@ impl Event {
 }
 
 /// A lock for code at PASSIVE_LEVEL that may wait while it holds it.
+///
+/// Who holds it is in a critical region: normal kernel APCs are held off, and with them the suspension of the
+/// thread, which may be a program's (Microsoft Learn, KeEnterCriticalRegion).
 pub struct PassiveLock<T> {
     free: UnsafeCell<sys::KEVENT>,
     value: UnsafeCell<T>,
@@ -105,8 +109,10 @@ impl<T> PassiveLock<T> {
 
     /// Waits for the lock. Not recursive.
     pub fn lock<'a>(&'a self, _at: &Passive<'_>) -> PassiveGuard<'a, T> {
-        // SAFETY: the token proves PASSIVE_LEVEL; a wait without time-out ends with the event.
+        // SAFETY: the token proves PASSIVE_LEVEL; a wait without time-out ends with the event. The
+        // guard ends the critical region.
         unsafe {
+            sys::KeEnterCriticalRegion();
             sys::KeWaitForSingleObject(
                 self.free.get().cast(),
                 sys::Executive,
@@ -115,13 +121,16 @@ impl<T> PassiveLock<T> {
                 ptr::null_mut(),
             )
         };
-        PassiveGuard(self)
+        PassiveGuard(self, PhantomData)
     }
 }
 
 /// The right to touch a [`PassiveLock`]'s value.
 #[must_use = "the lock is released when the guard is dropped"]
-pub struct PassiveGuard<'a, T>(&'a PassiveLock<T>);
+pub struct PassiveGuard<'a, T>(&'a PassiveLock<T>, ThisThread);
+
+/// A critical region is the thread's that entered it.
+type ThisThread = PhantomData<*mut ()>;
 
 impl<T> Deref for PassiveGuard<'_, T> {
     type Target = T;
@@ -141,7 +150,10 @@ impl<T> DerefMut for PassiveGuard<'_, T> {
 
 impl<T> Drop for PassiveGuard<'_, T> {
     fn drop(&mut self) {
-        // SAFETY: initialised; Wait is FALSE.
-        unsafe { sys::KeSetEvent(self.0.free.get(), 0, 0) };
+        // SAFETY: initialised; Wait is FALSE. `lock` entered the region, in this thread.
+        unsafe {
+            sys::KeSetEvent(self.0.free.get(), 0, 0);
+            sys::KeLeaveCriticalRegion();
+        }
     }
 }

@@ -49,7 +49,7 @@ pub unsafe extern "efiapi" fn DriverEntry(
     }
 }
 
-/// Registers miniport and protocol, and last the device that programs open.
+/// Registers miniport and protocol.
 ///
 /// # Safety
 ///
@@ -61,15 +61,16 @@ unsafe fn start(
 ) -> Result<(), Failed> {
     // SAFETY: in DriverEntry, by contract.
     unsafe { miniport::register(driver, registry_path, DRIVER.as_ptr())? };
-    // SAFETY: in DriverEntry, with the miniport driver registered; `unload` stops the edge.
-    let edge = unsafe { EDGE.start(handle(), at) };
-    match edge {
-        // SAFETY: in DriverEntry, with the miniport driver registered; `unload` stops it.
-        Ok(()) => unsafe { query::start(handle(), at) },
+    // SAFETY: in DriverEntry, with the miniport driver registered; `unload` stops both.
+    let started = unsafe {
+        EDGE.start(handle(), at)
+            .and_then(|()| query::start(handle()))
+    };
+    if started.is_err() {
         // SAFETY: as for `unload`, which NDIS will not call now; nothing is left to unbind.
-        Err(_) => unsafe { stop(at) },
+        unsafe { stop(at) };
     }
-    edge
+    started
 }
 
 /// MiniportDriverUnload: no adapter is left.
@@ -78,7 +79,7 @@ pub(crate) unsafe extern "efiapi" fn unload(_driver: *mut DRIVER_OBJECT) {
     unsafe { at_passive(|at| stop(&at)) };
 }
 
-/// Deregisters all of them.
+/// Deregisters protocol and miniport.
 ///
 /// # Safety
 ///

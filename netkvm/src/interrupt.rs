@@ -209,13 +209,13 @@ unsafe fn serve(
             _ => {}
         }
     }
-    if is_for(device.vectors.control)
+    if is_for(device.vectors.config) {
+        // Turns the control queue as well.
+        look_at_config(adapter);
+    } else if is_for(device.vectors.control)
         && let Some(control) = &adapter.control
     {
         control.turn(adapter);
-    }
-    if is_for(device.vectors.config) {
-        look_at_config(adapter);
     }
 }
 

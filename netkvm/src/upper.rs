@@ -104,7 +104,7 @@ impl Upper for Adapter {
         UpperState {
             link_up: self.link.is_told_up(),
             standby_link_up: self.link.carrier(),
-            standby_carries: self.link.carries_on_virtio(),
+            standby_carries: self.link.carries_on_virtio() && self.usable_device().is_some(),
         }
     }
 }

@@ -44,8 +44,8 @@ pub(crate) struct Binding {
     resetting: AtomicBool,
     /// The VF is in D0.
     powered: AtomicBool,
-    /// The VF has refused a setting that it can't do without.
-    pub(crate) refused: AtomicBool,
+    /// The OID of a setting that the VF can't do without and has refused; 0: none.
+    pub(crate) refused: AtomicU32,
     /// The VF has refused a change of the filters, which are to be set again.
     pub(crate) out_of_step: AtomicBool,
     /// The VF has too few multicast slots, and takes all multicast instead.
@@ -74,12 +74,13 @@ impl Binding {
             handle: AtomicPtr::new(ptr::null_mut()),
             mac,
             mtu: offered.MtuSize,
-            luid: offered.BoundIfNetluid,
+            // The bound interface would be that of a filter on top of it.
+            luid: offered.LowestIfNetluid,
             running: AtomicBool::new(false),
             link_up: AtomicBool::new(link_up),
             resetting: AtomicBool::new(false),
             powered: AtomicBool::new(true),
-            refused: AtomicBool::new(false),
+            refused: AtomicU32::new(0),
             out_of_step: AtomicBool::new(false),
             all_multicast: AtomicBool::new(false),
             pair: AtomicPtr::new(ptr::null_mut()),
@@ -177,8 +178,7 @@ impl Binding {
         self.unfit().is_none()
     }
 
-    /// Why the VF could not carry traffic, as far as is known. What it has refused is the pair's to
-    /// say.
+    /// Why the VF could not carry traffic, as far as is known.
     pub(crate) fn unfit(&self) -> Option<WhyNot> {
         let is = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
         if !is(&self.running) {
@@ -189,10 +189,9 @@ impl Binding {
             Some(WhyNot::LinkDown)
         } else if is(&self.resetting) {
             Some(WhyNot::Resetting)
-        } else if is(&self.refused) {
-            Some(WhyNot::RefusedSetting(0))
         } else {
-            None
+            let oid = self.refused.load(Ordering::SeqCst);
+            (oid != 0).then_some(WhyNot::RefusedSetting(oid))
         }
     }
 
@@ -227,7 +226,7 @@ impl Binding {
             return;
         }
         // A link that comes back is a new chance.
-        self.refused.store(false, Ordering::Release);
+        self.refused.store(0, Ordering::Release);
         self.changed(up);
     }
 

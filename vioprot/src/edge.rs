@@ -7,7 +7,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
 
 use ndis::Failed;
 use ndis::event::PassiveLock;
@@ -35,23 +35,33 @@ pub static EDGE: Edge = Edge::new();
 
 pub(crate) struct Known {
     binding: NonNull<Binding>,
-    /// The open is done. Until then the entry only reserves the MAC address.
-    open: bool,
+    stage: Stage,
+}
+
+/// Where a binding is in its life. Only while it is open, a pair may be given it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Opening,
+    Open,
+    Closing,
 }
 
 // SAFETY: bindings may be used from any CPU; an entry is taken out before its binding is dropped.
 unsafe impl Send for Known {}
 
 impl Known {
-    /// The binding, once it is open.
-    pub(crate) fn open(&self) -> Option<&Binding> {
+    pub(crate) fn binding(&self) -> &Binding {
         // SAFETY: bindings in the roster are alive, and the roster is locked.
-        self.open.then_some(unsafe { self.binding.as_ref() })
+        unsafe { self.binding.as_ref() }
+    }
+
+    /// Whether the entry only reserves the MAC address as yet.
+    pub(crate) fn is_opening(&self) -> bool {
+        self.stage == Stage::Opening
     }
 
     fn mac(&self) -> [u8; 6] {
-        // SAFETY: bindings in the roster are alive, and the roster is locked.
-        unsafe { self.binding.as_ref() }.mac
+        self.binding().mac
     }
 }
 
@@ -69,6 +79,8 @@ struct Helpers {
 /// The protocol driver VIOPROT.
 pub struct Edge {
     protocol: AtomicPtr<c_void>,
+    /// What its registration has ended with.
+    registered: AtomicI32,
     installed: Installed,
     pub(crate) roster: PassiveLock<Roster>,
     /// NDIS is to be asked for adapters that we refused or that were there before us.
@@ -82,6 +94,7 @@ impl Edge {
     const fn new() -> Self {
         Self {
             protocol: AtomicPtr::new(ptr::null_mut()),
+            registered: AtomicI32::new(sys::NDIS_STATUS_SUCCESS),
             installed: Installed::new(),
             roster: PassiveLock::uninitialized(Roster {
                 pairs: Vec::new(),
@@ -159,7 +172,14 @@ impl Edge {
             return;
         }
         // A failure leaves the handle null: the next change of the installation tries again.
-        let _ = callbacks::register(self.protocol.as_ptr());
+        let registered = callbacks::register(self.protocol.as_ptr());
+        let status = registered.map_or_else(|failed| failed.0, |()| sys::NDIS_STATUS_SUCCESS);
+        self.registered.store(status, Ordering::Release);
+    }
+
+    /// What the registration of the protocol has ended with, for programs that ask.
+    pub(crate) fn registration(&self) -> Result<(), Failed> {
+        Failed::check(self.registered.load(Ordering::Acquire))
     }
 
     /// Whether VIOPROT is installed, as far as is known. Any IRQL.
@@ -225,6 +245,7 @@ impl Edge {
         let protocol = self.protocol.load(Ordering::Acquire);
         if self.installed.get() && !protocol.is_null() && self.rebind.swap(false, Ordering::AcqRel)
         {
+            self.forget_refusals(at, |_| true);
             // SAFETY: a live protocol handle, in a system thread at PASSIVE_LEVEL, with no lock.
             unsafe { sys::NdisReEnumerateProtocolBindings(protocol) };
         }
@@ -256,6 +277,15 @@ impl Edge {
     pub(crate) fn uninstalling(&self, at: &Passive<'_>) {
         if self.installed.uninstalling() {
             self.tell_pairs(at);
+        }
+    }
+
+    /// What was said of VFs that were offered to these adapters is out of date.
+    fn forget_refusals(&self, at: &Passive<'_>, of: impl Fn(&Pair) -> bool) {
+        for pair in &self.roster.lock(at).pairs {
+            if of(pair) && !cfg!(mutant = "keep_refusal") {
+                pair.set_refusal(None);
+            }
         }
     }
 
@@ -293,14 +323,16 @@ impl Edge {
         if let Err(failed) = opened {
             roster.bindings.retain(|known| known.binding != binding);
             if let Some(pair) = pair {
-                pair.log(Reason::VfNotOpened, failed.0.cast_unsigned());
+                pair.refuse(Reason::VfNotOpened, failed.0.cast_unsigned());
             }
             // SAFETY: leaked above, and known to nobody any more.
             drop(unsafe { Box::from_raw(binding.as_ptr()) });
             return Err(failed);
         }
         for known in &mut roster.bindings {
-            known.open |= known.binding == binding;
+            if known.binding == binding {
+                known.stage = Stage::Open;
+            }
         }
         if let Some(pair) = pair {
             attach_waiting(&roster, &pair, at);
@@ -336,21 +368,25 @@ impl Edge {
         let Some(pair) = roster.pairs.iter().find(|pair| pair.is_for(mac)).cloned() else {
             return Err(REFUSED);
         };
-        if parameters.MtuSize < pair.identity.mtu {
-            pair.log(Reason::VfMtuTooSmall, parameters.MtuSize);
-            return Err(REFUSED);
-        }
         if roster.bindings.iter().any(|known| known.mac() == mac) {
-            pair.log(Reason::SecondVf, 0);
+            pair.refuse(Reason::SecondVf, 0);
             self.another.store(true, Ordering::Release);
             return Err(REFUSED);
         }
-        let binding = Binding::try_new(mac, parameters)?;
+        if parameters.MtuSize < pair.identity.mtu {
+            pair.refuse(Reason::VfMtuTooSmall, parameters.MtuSize);
+            return Err(REFUSED);
+        }
+        let without_memory = |failed: Failed| {
+            pair.refuse(Reason::VfNotOpened, failed.0.cast_unsigned());
+            failed
+        };
+        let binding = Binding::try_new(mac, parameters).map_err(without_memory)?;
         let known = Known {
             binding: NonNull::from(&*binding),
-            open: false,
+            stage: Stage::Opening,
         };
-        try_push(&mut roster.bindings, known)?;
+        try_push(&mut roster.bindings, known).map_err(|error| without_memory(error.into()))?;
         Ok(binding)
     }
 
@@ -364,9 +400,12 @@ impl Edge {
         let open = unsafe { binding.as_ref() };
         // No adapter that comes up meanwhile may be given this VF.
         for known in &mut self.roster.lock(at).bindings {
-            known.open &= known.binding != binding;
+            if known.binding == binding {
+                known.stage = Stage::Closing;
+            }
         }
         self.for_pairs(open.mac, at, |pair| pair.detach_from(open, at));
+        self.forget_refusals(at, |pair| pair.is_for(open.mac));
         open.silence(at);
         // SAFETY: inside the unbind callback; the pair has nothing at the VF any more, and the VF
         // nothing with us.
@@ -412,12 +451,13 @@ fn attach_waiting(roster: &Roster, pair: &Pair, at: &Passive<'_>) -> bool {
     let waiting = roster
         .bindings
         .iter()
-        .filter_map(Known::open)
+        .filter(|known| known.stage == Stage::Open)
+        .map(Known::binding)
         .filter(|binding| binding.mac == pair.identity.mac)
         .find(|binding| binding.pair.load(Ordering::Acquire).is_null());
     let Some(binding) = waiting else { return false };
     if binding.mtu < pair.identity.mtu {
-        pair.log(Reason::VfMtuTooSmall, binding.mtu);
+        pair.refuse(Reason::VfMtuTooSmall, binding.mtu);
     } else {
         pair.attach(binding, at);
     }

@@ -30,6 +30,8 @@ const STABLE_MS: u32 = 100;
 const SETTLE_MS: u32 = 200;
 /// How long sends are held, at most, while the old path finishes those that it has.
 const HOLD_MS: u32 = 20;
+/// How long a VF is left alone that gave sends back when it was about to take over.
+const RETRY_MS: u32 = 2_000;
 /// One look at whether the VF still receives, when it is about to be closed.
 const QUIET_US: u32 = 1_000;
 /// Looks without a receive that count as quiet, and looks in all.
@@ -68,8 +70,8 @@ impl Engine {
 impl Pair {
     /// Gives the adapter its VF, which is open and not running yet or running already.
     pub(crate) fn attach(&self, binding: &Binding, at: &Passive<'_>) {
-        self.engine.lock(at).binding = Some(NonNull::from(binding));
         self.set_refusal(None);
+        self.engine.lock(at).binding = Some(NonNull::from(binding));
         binding
             .pair
             .store(ptr::from_ref(self).cast_mut(), Ordering::Release);
@@ -104,9 +106,6 @@ impl Pair {
         binding.silence(at);
         binding.upward.close_and_wait(at);
         binding.pair.store(ptr::null_mut(), Ordering::Release);
-        if !cfg!(mutant = "keep_refusal") {
-            self.set_refusal(None);
-        }
         self.vf.store(ptr::null_mut(), Ordering::Release);
     }
 
@@ -190,6 +189,10 @@ impl Pair {
         if self.release_held(VF, || !binding.is_fit()) != VF {
             // Whoever wanted one meanwhile relied on this switch for it.
             self.announce(|frame| self.upper().announce_on_standby(frame));
+            // What made it do so may end without a word.
+            if let Some(timer) = self.stable.get() {
+                timer.set(RETRY_MS);
+            }
             return;
         }
         // From here on the VF's callbacks move the adapter back when it is not fit any more; the
@@ -398,8 +401,8 @@ impl Pair {
         let oid = sys::OID_GEN_CURRENT_PACKET_FILTER;
         let packet_filter = binding.packet_filter(filters.packet_filter).to_ne_bytes();
         requests::set(binding, oid, &packet_filter, at).inspect_err(|_| {
-            binding.refused.store(true, Ordering::Release);
-            self.log(Reason::VfRefusedSetting, oid);
+            binding.refused.store(oid, Ordering::Release);
+            self.refuse(Reason::VfRefusedSetting, oid);
         })
     }
 

@@ -85,7 +85,7 @@ pub enum Reason {
 }
 
 /// What the protocol edge needs of the miniport edge above it. Everything may be called at IRQL
-/// <= DISPATCH_LEVEL from any CPU, with no lock held.
+/// <= DISPATCH_LEVEL from any CPU, with no spin lock held.
 pub trait Upper: Sync {
     /// The adapter's handle.
     fn miniport(&self) -> sys::NDIS_HANDLE;

@@ -127,7 +127,7 @@ pub struct Pair {
     held: SpinLock<Held>,
     copies: SpinLock<Copies>,
     cancelled: SpinLock<[usize; CANCELS]>,
-    /// Why the last VF that was offered, or that the adapter has, was not of use.
+    /// Why the last VF that was offered was not of use; of one that is open, its binding knows.
     pub(crate) refusal: SpinLock<Option<WhyNot>>,
     /// The request of NDIS's that the VF is at.
     pub(crate) forwarding: SpinLock<Option<Forwarding>>,
@@ -435,9 +435,9 @@ impl Pair {
         !unsafe { self.copies.lock() }.is_second(from, digest, now)
     }
 
-    /// Writes to the event log why a VF is not of use, and keeps it for programs that ask.
+    /// Says in the event log why a VF is not of use, and keeps it for programs that ask.
     /// IRQL <= DISPATCH_LEVEL.
-    pub(crate) fn log(&self, reason: Reason, detail: u32) {
+    pub(crate) fn refuse(&self, reason: Reason, detail: u32) {
         if let Some(why_not) = reason.why_not(detail) {
             self.set_refusal(Some(why_not));
         }

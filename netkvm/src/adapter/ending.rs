@@ -13,6 +13,7 @@ use virtio_net::transport::pci::ResetError;
 use super::{Adapter, Broken};
 use crate::hardware::disable_bus_mastering;
 use crate::initialize::{RESET_STALL_US, RESET_TRIES};
+use crate::query;
 
 /// Time for doorbells that are being rung when the system powers off.
 const SHUTDOWN_WAIT_MS: u32 = 10;
@@ -117,6 +118,7 @@ impl Adapter {
             this.gone.store(true, Ordering::Release);
             this.dead.store(true, Ordering::Release);
         }
+        query::adapter_goes(at);
         this.tear_down(at);
         // SAFETY: leaked as a box, and nothing points to it any more.
         drop(unsafe { Box::from_raw(adapter.as_ptr()) });

@@ -31,6 +31,7 @@ use crate::adapter::{Adapter, Device};
 use crate::driver;
 use crate::hardware::Bars;
 use crate::interrupt::{self, Vectors};
+use crate::query;
 use crate::settings::Settings;
 use memory::{Place, Plan, Queues};
 
@@ -241,6 +242,7 @@ unsafe fn build(
     })?;
     EDGE.add(pair, at).map_err(at_stage(Stage::Failover))?;
     adapter.link.evaluate(&adapter);
+    query::adapter_comes(miniport, at);
     adapter.keep();
     Ok(())
 }

@@ -149,6 +149,10 @@ unsafe extern "efiapi" fn deregister(device_handle: NDIS_HANDLE) {
     const CALL: &str = "NdisDeregisterDeviceEx";
     import(CALL, Level::Passive);
     let device: &'static ControlDevice = handles::resolve(device_handle, CALL);
+    // Said of its predecessor, NdisMDeregisterDevice (Windows DDK, NDIS 5.1).
+    verifier::require(15, !devices::is_open(device.object), || {
+        format!("{CALL}: a program has {} open", device.link)
+    });
     names::unlink(&device.link);
     // SAFETY: registration made it, and the handle was live.
     unsafe { devices::delete(ptr::with_exposed_provenance_mut(device.object), CALL) };

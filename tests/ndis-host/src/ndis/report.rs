@@ -10,6 +10,8 @@ use super::native::AdapterHandle;
 pub struct AdapterReport {
     /// `\Device\{GUID}`.
     pub name: String,
+    /// The LUID of its interface.
+    pub luid: u64,
     /// Its state.
     pub state: AdapterState,
     /// Its link, if the miniport has told.
@@ -63,6 +65,7 @@ fn report(adapter: &'static Adapter) -> AdapterReport {
     };
     AdapterReport {
         name: adapter.name.clone(),
+        luid: adapter.luid(),
         state: adapter.phase(),
         link_up: link.is_up(),
         link_downs: link.downs,

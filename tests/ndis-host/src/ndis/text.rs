@@ -19,6 +19,7 @@ pub(crate) unsafe fn read(string: *const UNICODE_STRING) -> String {
 }
 
 /// A counted string with its own, NUL-terminated, buffer.
+#[derive(Debug)]
 pub(crate) struct OwnedString {
     units: Vec<u16>,
 }

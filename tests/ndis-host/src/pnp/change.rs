@@ -82,6 +82,7 @@ pub fn update_driver(old: DriverId, file: &[u8]) -> anyhow::Result<DriverId> {
     for device in &devices {
         if let Function::Image(driver) = &device.function {
             driver.with(|driver| *driver = new);
+            devices::note_driver(new);
         }
     }
     for device in started {

@@ -1,5 +1,6 @@
 //! Devices: what the PnP manager knows of each.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ndis_sys::NDIS_STATUS;
@@ -56,6 +57,8 @@ unsafe impl Sync for Device {}
 
 static DEVICES: BatonCell<Vec<&'static Device>> = BatonCell::new(Vec::new());
 static COUNT: BatonCell<u32> = BatonCell::new(0);
+/// Drivers that have, or have had, a device.
+static DRIVERS: BatonCell<BTreeSet<DriverId>> = BatonCell::new(BTreeSet::new());
 
 /// Adds a device that is not started.
 pub(super) fn add(guid: String, function: Function, node: Arc<dyn DeviceNode>) -> DeviceId {
@@ -71,6 +74,9 @@ pub(super) fn add(guid: String, function: Function, node: Arc<dyn DeviceNode>) -
         node,
         state,
     }));
+    if let Function::Image(driver) = &device.function {
+        note_driver(driver.with(|driver| *driver));
+    }
     DEVICES.with(|devices| devices.push(device));
     super::components::device_added(id);
     added::device_added(device);
@@ -102,6 +108,16 @@ pub(super) fn forget(id: DeviceId) {
 /// All devices.
 pub(super) fn all() -> Vec<&'static Device> {
     DEVICES.with(|devices| devices.clone())
+}
+
+/// A driver has a device.
+pub(super) fn note_driver(driver: DriverId) {
+    DRIVERS.with(|drivers| drivers.insert(driver));
+}
+
+/// Whether this driver has, or has had, a device.
+pub(super) fn had_driver(driver: DriverId) -> bool {
+    DRIVERS.with(|drivers| drivers.contains(&driver))
 }
 
 /// Devices that an image drives.

@@ -291,6 +291,9 @@ pub(super) fn unload_driver_of(driver: DriverId) {
         (driver.object, driver.module)
     });
     wait_for_open_files(object);
+    if devices::had_driver(driver) {
+        expect_no_devices(object);
+    }
     // SAFETY: the object lives as long as the image.
     let unload = unsafe { (*object_at(object)).DriverUnload };
     match unload {
@@ -314,6 +317,19 @@ fn wait_for_open_files(object: usize) {
     let closed = || !io_devices::has_open_files(object);
     let came = sched::wait("programs to close the driver's devices", closed, None);
     assert!(came, "a wait without a limit ends with its condition");
+}
+
+/// PnP unloads a driver only when its control devices are gone, too (Microsoft Learn, "Using Control Device
+/// Objects").
+fn expect_no_devices(object: usize) {
+    let gone = || io_devices::leaks_of(object).is_empty();
+    let came = sched::wait("the driver's devices to go", gone, Some(WORK_ITEM_LIMIT_NS));
+    verifier::require(15, came, || {
+        format!(
+            "a driver whose last adapter is gone keeps {}, and so is never unloaded",
+            io_devices::leaks_of(object).join(", ")
+        )
+    });
 }
 
 /// Reports what a module leaves behind, and unmaps it.

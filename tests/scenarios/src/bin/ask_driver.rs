@@ -21,7 +21,7 @@ struct Args {
     /// The address of adapter and VF, as 52-54-00-12-34-56
     #[arg(long, value_parser = parse_mac)]
     mac: MacAddress,
-    /// The control code, as 0x124004
+    /// The control code, as 0x126004
     #[arg(long, value_parser = parse_code)]
     code: u32,
     /// Bytes of room for the output

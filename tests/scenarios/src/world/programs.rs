@@ -1,6 +1,6 @@
 //! Programs of the guest that ask the driver for its adapters.
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use control_device::{
     AdapterRecord, Answer, AnswerHeader, Flags, PATH, Path, QUERY_ADAPTERS, Request, WhyNot,
 };
@@ -52,19 +52,25 @@ pub fn ask_with_room(file: &File, adapters: usize) -> Result<(AnswerHeader, Vec<
 /// What every record has.
 fn check(record: &AdapterRecord) -> Result<()> {
     let carries = record.path() == Some(Path::Vf);
-    let why_not = record.why_not();
-    ensure!(
-        why_not.is_some() && carries == (why_not == Some(WhyNot::Carries)),
-        "path and reason contradict each other: {record:x?}"
-    );
     let flags = record.flags();
+    let has_vf = record.vf_luid != 0 && record.vf_luid != record.luid && record.vf_mtu != 0;
+    match record.why_not() {
+        Some(WhyNot::Carries) => ensure!(
+            carries && has_vf && flags.contains(Flags::STANDBY),
+            "nothing carries: {record:x?}"
+        ),
+        // It carries for a moment after the protocol was taken away.
+        Some(WhyNot::NotInstalled) => {}
+        Some(_) => ensure!(!carries, "the VF carries: {record:x?}"),
+        None => bail!("a reason without a meaning: {record:x?}"),
+    }
     ensure!(
         flags.bits() == record.flags && record.reserved == [0; 5],
         "bits that mean nothing: {record:x?}"
     );
     let bound = flags.contains(Flags::VF_BOUND);
     ensure!(
-        bound == (record.vf_luid != 0) && bound == (record.vf_mtu != 0),
+        bound == has_vf && bound == (record.vf_luid != 0),
         "a VF in part: {record:x?}"
     );
     Ok(())

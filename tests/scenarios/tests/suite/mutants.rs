@@ -58,6 +58,7 @@ const ROWS: &[Row] = &[
     row("complete_twice", "boot", Always, Rules(&[114])),
     row("count_virtio_only", "cycle", Always, Says("the statistics count")),
     row("drain_without_end", "flood", Sometimes, Rules(&[308])),
+    row("forget_open_files", "query_while_it_changes", Sometimes, Rules(&[15])),
     row("forget_doorbell", "boot", Always, Rules(&[116])),
     row("forget_progress", "telling_doorbells", Always, Says("device misused: doorbell")),
     row("forget_source_handle", "boot", Always, Rules(&[130])),

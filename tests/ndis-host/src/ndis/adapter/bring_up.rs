@@ -104,7 +104,16 @@ impl Adapter {
 
     /// Interface LUID: interface type (Ethernet) and index.
     pub(crate) fn luid(&self) -> u64 {
-        6 << 48 | u64::from(self.if_index) << 24
+        luid_of_ethernet(self.if_index)
+    }
+
+    /// Index and LUID of the interface that protocols are bound to. In Windows it is that of the filter on
+    /// top, of which most Ethernet adapters have some; here there is no filter, but the interfaces differ all
+    /// the same, so that a driver shows that takes one for the other.
+    pub(crate) fn bound_interface(&self) -> (u32, u64) {
+        const OF_FILTER: u32 = 0x1000;
+        let index = self.if_index + OF_FILTER;
+        (index, luid_of_ethernet(index))
     }
 
     /// Paused -> Halted. The caller forgets the adapter, unless it is halted for low power.
@@ -235,4 +244,9 @@ impl Adapter {
         let now = sched::now();
         self.state.with(|state| state.shut_down_ns = Some(now));
     }
+}
+
+fn luid_of_ethernet(index: u32) -> u64 {
+    const IF_TYPE_ETHERNET_CSMACD: u64 = 6;
+    IF_TYPE_ETHERNET_CSMACD << 48 | u64::from(index) << 24
 }

@@ -217,8 +217,8 @@ impl Binding {
             NDIS_SIZEOF_PROTOCOL_RESTART_PARAMETERS_REVISION_1,
         );
         parameters.RestartAttributes = (&raw mut attributes).cast();
-        parameters.BoundIfIndex = self.adapter.if_index;
-        parameters.BoundIfNetluid = self.adapter.luid();
+        let (index, luid) = self.adapter.bound_interface();
+        (parameters.BoundIfIndex, parameters.BoundIfNetluid) = (index, luid);
         let length = size_of::<NDIS_PROTOCOL_RESTART_PARAMETERS>() as u32;
         let (status, _) = lend(parameters, |place| {
             deliver(

@@ -49,9 +49,8 @@ impl BindParameters {
         );
         value.PhysicalDeviceObject =
             std::ptr::with_exposed_provenance_mut(adapter.node.objects().physical);
-        value.BoundIfIndex = adapter.if_index;
+        (value.BoundIfIndex, value.BoundIfNetluid) = adapter.bound_interface();
         value.LowestIfIndex = adapter.if_index;
-        value.BoundIfNetluid = adapter.luid();
         value.LowestIfNetluid = adapter.luid();
         value.CompartmentId = 1;
         adapter.state.with(|state| {

@@ -72,15 +72,15 @@ pub(crate) unsafe extern "efiapi" fn of_binding(
     const CALL: &str = "NdisIfQueryBindingIfIndex";
     import(CALL, Level::UpToDispatch);
     let binding: &'static Binding = handles::resolve(binding_handle, CALL);
-    let (index, luid) = (binding.adapter.if_index, binding.adapter.luid());
-    // Without filters, the interface that is bound is the lowest one.
-    for place in [bound_index, lowest_index] {
+    let adapter = binding.adapter;
+    let (index, luid) = adapter.bound_interface();
+    for (place, index) in [(bound_index, index), (lowest_index, adapter.if_index)] {
         if !place.is_null() {
             // SAFETY: the caller's contract.
             unsafe { *place = index };
         }
     }
-    for place in [bound_luid, lowest_luid] {
+    for (place, luid) in [(bound_luid, luid), (lowest_luid, adapter.luid())] {
         if !place.is_null() {
             // SAFETY: the caller's contract.
             unsafe { *place = luid };
@@ -89,17 +89,28 @@ pub(crate) unsafe extern "efiapi" fn of_binding(
     NDIS_STATUS_SUCCESS
 }
 
+/// Index and LUID of the adapters' interfaces, and of those on top of them.
+fn interfaces() -> impl Iterator<Item = (NET_IFINDEX, NET_LUID)> {
+    let adapters = adapter::all().into_iter();
+    adapters.flat_map(|adapter| {
+        [
+            (adapter.if_index, adapter.luid()),
+            adapter.bound_interface(),
+        ]
+    })
+}
+
 /// The index of an interface, of an adapter's or of a provider's.
 fn index_of(luid: NET_LUID) -> Option<NET_IFINDEX> {
-    let of_adapter = adapter::all().into_iter().find(|a| a.luid() == luid);
-    of_adapter
-        .map(|adapter| adapter.if_index)
+    let found = interfaces().find(|(_, of_adapter)| *of_adapter == luid);
+    found
+        .map(|(index, _)| index)
         .or_else(|| providers::index_of(luid))
 }
 
 fn luid_of(index: NET_IFINDEX) -> Option<NET_LUID> {
-    let of_adapter = adapter::all().into_iter().find(|a| a.if_index == index);
-    of_adapter
-        .map(|adapter| adapter.luid())
+    let found = interfaces().find(|(of_adapter, _)| *of_adapter == index);
+    found
+        .map(|(_, luid)| luid)
         .or_else(|| providers::luid_of(index))
 }

@@ -28,8 +28,10 @@ struct Device {
     security: Option<Security>,
     /// References of drivers.
     references: u32,
-    /// Open files.
+    /// Files that were not closed yet.
     files: u32,
+    /// Of them, those that the driver was not asked to close.
+    open: u32,
     deleted: bool,
 }
 
@@ -119,6 +121,7 @@ pub(crate) unsafe fn create(
         security: None,
         references: 0,
         files: 0,
+        open: 0,
         deleted: false,
     };
     DEVICES.with(|devices| devices.insert(address, device));
@@ -134,15 +137,26 @@ pub(crate) fn secure(object: *mut DEVICE_OBJECT, security: Security) {
 pub(super) fn open_file(device: usize, who: Who) -> u32 {
     let rights = with(device, |device| {
         device.files += 1;
+        device.open += 1;
         let security = device.security.as_ref();
         security.map_or(READ | WRITE, |security| security.rights_of(who))
     });
     rights.unwrap_or(0)
 }
 
-/// Closes a file of a device.
-pub(super) fn close_file(device: usize) {
+/// The driver is about to be asked to close a file of a device.
+pub(super) fn begin_close(device: usize) {
+    with(device, |device| device.open -= 1);
+}
+
+/// A file of a device is closed.
+pub(super) fn end_close(device: usize) {
     with(device, |device| device.files -= 1);
+}
+
+/// Whether a program has this device open.
+pub(crate) fn is_open(device: usize) -> bool {
+    with(device, |device| device.open > 0).unwrap_or(false)
 }
 
 /// Whether a program has a device of this driver open.
@@ -186,7 +200,7 @@ unsafe fn unlink(driver: *mut DRIVER_OBJECT, object: *mut DEVICE_OBJECT) {
 }
 
 /// Device objects that a driver has left, in words.
-pub(super) fn leaks_of(driver: usize) -> Vec<String> {
+pub(crate) fn leaks_of(driver: usize) -> Vec<String> {
     DEVICES.with(|devices| {
         let live = devices.values().filter(|device| !device.deleted);
         live.filter(|device| device.driver == driver)

@@ -28,10 +28,16 @@ pub(super) fn exports() -> Vec<(&'static str, *const ())> {
     ]
 }
 
-/// `\DosDevices`, `\??` and `\GLOBAL??` are one folder.
+/// `\DosDevices`, `\??` and `\GLOBAL??` are one folder, and `Global` in it is that folder.
 fn folded(name: &str) -> String {
     let name = name.to_uppercase();
-    for prefix in [r"\DOSDEVICES\", r"\??\", r"\GLOBAL??\", r"\\.\"] {
+    for prefix in [
+        r"\DOSDEVICES\GLOBAL\",
+        r"\DOSDEVICES\",
+        r"\??\",
+        r"\GLOBAL??\",
+        r"\\.\",
+    ] {
         if let Some(rest) = name.strip_prefix(prefix) {
             return format!(r"\??\{rest}");
         }
@@ -80,6 +86,13 @@ pub(super) fn resolve(name: &str) -> Option<usize> {
         let target = names.links.get(&name).unwrap_or(&name);
         names.devices.get(target).copied()
     })
+}
+
+/// As [`resolve`], of a name that may go on behind the device's: the device, and the rest of the name.
+pub(super) fn resolve_inside(name: &str) -> Option<(usize, &str)> {
+    let ends = name.char_indices().rev().filter(|(_, sign)| *sign == '\\');
+    let mut ends = [name.len()].into_iter().chain(ends.map(|(at, _)| at));
+    ends.find_map(|end| Some((resolve(&name[..end])?, &name[end..])))
 }
 
 /// `IoCreateSymbolicLink`. At PASSIVE.
