@@ -97,14 +97,14 @@ impl World {
     ///
     /// # Errors
     ///
-    /// It says something else for ten seconds.
+    /// It says something else for twenty seconds.
     pub fn wait_for_path(
         &self,
         mac: MacAddress,
         path: Path,
         why_not: WhyNot,
     ) -> Result<AdapterRecord> {
-        let latest_ns = sched::now() + 10 * SECOND_NS;
+        let latest_ns = sched::now() + 20 * SECOND_NS;
         loop {
             let record = self.ask_driver(mac)?;
             if record.path() == Some(path) && record.why_not() == Some(why_not) {
