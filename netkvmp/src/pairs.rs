@@ -89,7 +89,9 @@ fn partner<'a>(
     let luid = record
         .map(|record| record.vf_luid)
         .filter(|luid| *luid != 0);
-    let is_bound = |other: &&Adapter| luid.is_some() && other.interface.map(|it| it.luid) == luid;
+    let is_bound = |other: &&Adapter| {
+        luid.is_some() && other.interface.map(|interface| interface.luid) == luid
+    };
     if let Some(vf) = all.iter().find(is_bound) {
         return Some(vf);
     }

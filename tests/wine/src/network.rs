@@ -24,13 +24,16 @@ impl Network {
         let network = Self { holder };
         network.wait()?;
         for (index, mac) in macs.iter().enumerate() {
-            // A bridge is the one kind that every kernel of a container host has.
+            // A bridge is the one kind that every kernel of a container host has. Wine makes LUIDs of
+            // indexes, as the test host does from 1: none of these may be one of the driver's.
             let output = network
                 .enter("ip")
                 .args([
                     "link",
                     "add",
                     &format!("nic{index}"),
+                    "index",
+                    &(1000 + index).to_string(),
                     "address",
                     mac,
                     "type",
