@@ -81,7 +81,7 @@ fn build_driver(workspace: &Workspace) -> Result<PathBuf> {
             arch: Arch::X86_64,
             out: None,
             mutant: None,
-            quiet: true,
+            quiet: false,
         },
     )?;
     workspace

@@ -31,11 +31,13 @@ pub(crate) unsafe extern "efiapi" fn control(_: *mut DEVICE_OBJECT, irp: *mut c_
         let location: *const IO_STACK_LOCATION = *place.cast();
         (*location, (*irp).SystemBuffer.cast())
     };
-    let input = bytes(buffer, location.InputBufferLength);
+    // SAFETY: the buffer holds the input, which is read below for the last time.
+    let input = unsafe { bytes(buffer, location.InputBufferLength) };
     let mut answered = (NOT_IN_THE_TABLE, 0);
     if let Some(name) = table::Name::of(location.IoControlCode, location.OutputBufferLength, input)
     {
-        let output = bytes(buffer, location.OutputBufferLength);
+        // SAFETY: the buffer has this room for output, and the input is not used any more.
+        let output = unsafe { bytes(buffer, location.OutputBufferLength) };
         match table::answer(&name, output) {
             Some(answer) => answered = answer,
             None => table::note(&name),
@@ -46,13 +48,17 @@ pub(crate) unsafe extern "efiapi" fn control(_: *mut DEVICE_OBJECT, irp: *mut c_
     unsafe { complete(irp, status, written) }
 }
 
-/// The beginning of the system's buffer, in which input and output share one place. One slice at a time:
-/// the caller is done with the one before.
-fn bytes<'a>(buffer: *mut u8, length: u32) -> &'a mut [u8] {
+/// The beginning of the system's buffer, in which input and output share one place.
+///
+/// # Safety
+///
+/// `buffer` is null, or a request's that is not completed yet, and has `length` bytes. While the slice is
+/// used there is no other.
+unsafe fn bytes<'a>(buffer: *mut u8, length: u32) -> &'a mut [u8] {
     if buffer.is_null() {
         return &mut [];
     }
-    // SAFETY: it has room for the longer of input and output, and is ours until completion.
+    // SAFETY: our caller's contract; the I/O manager has filled the buffer.
     unsafe { slice::from_raw_parts_mut(buffer, length as usize) }
 }
 

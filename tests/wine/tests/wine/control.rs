@@ -1,10 +1,10 @@
 //! What the driver says, as programs show it and act on it. Its answers are the real driver's, from the
 //! test host, but for those that no driver of this version gives.
 
-use anyhow::{Context, Result};
-use control_device::{AdapterRecord, Written, write};
+use anyhow::{Context, Result, anyhow};
+use control_device::{AdapterRecord, QUERY_ADAPTERS, Request, Written, write};
 use serde_json::Value;
-use wine_host::{Answer, Asked, Machine, ask};
+use wine_host::{Answer, Asked, Machine, Network, ask};
 
 use crate::bindings::twins;
 use crate::{FREE, TAKEN, furnish, paths};
@@ -72,6 +72,40 @@ fn query_shows_path_and_reason_of_each_situation() -> Result<()> {
     Ok(())
 }
 
+/// Wine makes a LUID of an interface's index in Linux, as the test host does of its own.
+#[test]
+fn adapter_and_function_are_known_by_their_luids() -> Result<()> {
+    let asked = Asked {
+        code: QUERY_ADAPTERS,
+        room: 100,
+        input: Request::CURRENT.version.to_ne_bytes().into(),
+    };
+    let answer = ask("vf", &asked)?.output;
+    let answer = control_device::Answer::read(&answer).map_err(|_| anyhow!("no answer"))?;
+    let record = answer.adapters().next().context("no adapter")?;
+    let index = |luid: u64| luid >> 24 & 0xff_ffff;
+    let machine = Machine::on(Network::of(&[
+        (index(record.luid), "02:00:00:00:00:01"),
+        (index(record.vf_luid), "02:00:00:00:00:02"),
+    ])?)?;
+    let table = machine.tool(&["interfaces"])?;
+    let find = |name: &str| {
+        let line = table.lines().find(|line| line.ends_with(name));
+        let instance = line.and_then(|line| line.split(' ').next());
+        instance.with_context(|| format!("no {name} in {table}"))
+    };
+    furnish(&machine, find("nic0")?, find("nic1")?)?;
+    machine.driver_says("vf")?;
+    let (status, adapter) = query(&machine)?;
+    assert_eq!(adapter["path"], "vf", "{status}");
+    assert_eq!(adapter["mac"], "02-00-00-00-00-01", "{status}");
+    assert_eq!(
+        adapter["vf"], r"PCI\VEN_10EC&DEV_8168&SUBSYS_00000000&REV_02",
+        "{status}"
+    );
+    Ok(())
+}
+
 #[test]
 fn query_shows_in_text_what_the_driver_says() -> Result<()> {
     let (machine, virtio, other) = twins()?;
@@ -122,6 +156,11 @@ fn a_driver_that_can_not_be_asked_is_told() -> Result<()> {
         assert!(adapter["path"].is_null(), "{name}: {status}");
         assert!(adapter["vf"].is_string(), "{name}: {status}");
     }
+    // So it is for whom the driver denies it to.
+    let tool = r"C:\pkg\netcfg-tool.exe";
+    let ran = machine.run(&[tool, "limited", r"C:\pkg\netkvmp.exe", "query"])?;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.contains("Run as administrator"), "{ran:?}");
     Ok(())
 }
 
