@@ -8,8 +8,13 @@
 //! COM marks some answers as success with a value (`S_FALSE`, `NETCFG_S_REBOOT`) that the methods of
 //! the `windows` crate drop; where such an answer matters, the method table is called directly.
 //!
-//! On other systems than Windows the crate has only [`names`].
+//! Beside the engine, the crate reads the table of interfaces ([`interfaces`]) and asks the driver
+//! ([`driver`]), for programs put the three together.
+//!
+//! On other systems than Windows the crate has [`names`], and of the other two what decides.
 
+pub mod driver;
+pub mod interfaces;
 pub mod names;
 
 #[cfg(windows)]

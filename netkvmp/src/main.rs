@@ -1,8 +1,8 @@
 //! `netkvmp`: installs, removes and shows VIOPROT, the protocol that binds the NetKVM adapter to its
 //! virtual function. `docs/netkvmp.md` describes it.
 //!
-//! [`deploy`] and [`inf`] know no Windows: they are what can go wrong, and are tested on any machine.
-//! [`windows`] does what they decide.
+//! [`deploy`], [`inf`], [`pairs`] and [`told`] know no Windows: they are what can go wrong, and what there is
+//! to say of it, and are tested on any machine. [`windows`] does what they decide.
 
 #![cfg_attr(
     not(windows),
@@ -15,6 +15,7 @@ mod failure;
 mod inf;
 mod pairs;
 mod report;
+mod told;
 
 #[cfg(windows)]
 mod program;

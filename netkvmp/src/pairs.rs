@@ -1,18 +1,30 @@
-//! NetKVM adapters and their virtual functions, as far as the configuration tells.
+//! NetKVM adapters and their virtual functions: what the network configuration tells, and the driver.
 
+use control_device::AdapterRecord;
+use netcfg::driver::Told;
+use netcfg::interfaces::{Interface, Mac};
 use netcfg::names::is_netkvm;
 use serde::Serialize;
+
+use crate::told::{self, Configured};
 
 /// An adapter of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Adapter {
     pub(crate) name: String,
     pub(crate) pnp_id: String,
-    pub(crate) mac: Option<[u8; 6]>,
+    /// While it runs.
+    pub(crate) interface: Option<Interface>,
     /// The version of its driver.
     pub(crate) driver: Option<String>,
     /// Whether the path from VIOPROT is enabled; `None` if there is no such path.
     pub(crate) vioprot: Option<bool>,
+}
+
+impl Adapter {
+    fn mac(&self) -> Option<Mac> {
+        self.interface?.mac
+    }
 }
 
 /// A NetKVM adapter with its virtual function.
@@ -24,51 +36,86 @@ pub(crate) struct Pair {
     pub(crate) driver: Option<String>,
     /// Its address.
     pub(crate) mac: Option<String>,
-    /// The other adapter with that address; if several have it, one that VIOPROT is bound to.
+    /// Bytes, without the Ethernet header. Only the driver tells.
+    pub(crate) mtu: Option<u32>,
+    /// "up" or "down": its link. Only the driver tells.
+    pub(crate) link: Option<&'static str>,
+    /// The adapter that the driver has bound; if it tells none, the other adapter with that address; if
+    /// several have it, one that VIOPROT is bound to.
     pub(crate) vf: Option<String>,
-    /// The path that carries traffic. Only the driver knows it.
-    pub(crate) path: Option<String>,
-    /// Why there is no pair.
+    /// "vf", "virtio", "none", "switching": the path that carries traffic. Only the driver tells.
+    pub(crate) path: Option<&'static str>,
+    /// Why it is not the virtual function.
     pub(crate) why_not: Option<String>,
 }
 
-/// Pairs the adapters by address.
-pub(crate) fn pair(all: &[Adapter], is_installed: bool) -> Vec<Pair> {
-    let netkvm = all.iter().filter(|adapter| is_netkvm(&adapter.pnp_id));
-    netkvm
-        .map(|adapter| pair_one(adapter, all, is_installed))
+/// Pairs the adapters. `told`: what the driver says, if it can be asked.
+pub(crate) fn pair(all: &[Adapter], is_installed: bool, told: Option<&Told>) -> Vec<Pair> {
+    let netkvm = || all.iter().filter(|adapter| is_netkvm(&adapter.pnp_id));
+    let interfaces: Vec<Interface> = netkvm().filter_map(|adapter| adapter.interface).collect();
+    netkvm()
+        .map(|adapter| {
+            let record = told.zip(adapter.interface);
+            let record = record.and_then(|(told, interface)| told.of(&interface, &interfaces));
+            let vf = partner(adapter, all, record);
+            let configured = configured(adapter, vf, is_installed);
+            let why_not = match (told, record) {
+                (_, Some(record)) => told::why_not(record, configured),
+                (Some(_), None) if configured == Configured::Bound => {
+                    Some("the driver does not run this adapter".to_owned())
+                }
+                (_, None) => configured.why_not().map(str::to_owned),
+            };
+            Pair {
+                adapter: adapter.name.clone(),
+                driver: adapter.driver.clone(),
+                mac: adapter.mac().map(spell),
+                mtu: record.map(|record| record.mtu),
+                link: record.map(told::link),
+                vf: vf.map(|vf| vf.name.clone()),
+                path: record.and_then(told::path),
+                why_not,
+            }
+        })
         .collect()
 }
 
-fn pair_one(adapter: &Adapter, all: &[Adapter], is_installed: bool) -> Pair {
+/// The virtual function of an adapter.
+fn partner<'a>(
+    adapter: &Adapter,
+    all: &'a [Adapter],
+    record: Option<&AdapterRecord>,
+) -> Option<&'a Adapter> {
+    let luid = record
+        .map(|record| record.vf_luid)
+        .filter(|luid| *luid != 0);
+    let is_bound = |other: &&Adapter| {
+        luid.is_some() && other.interface.map(|interface| interface.luid) == luid
+    };
+    if let Some(vf) = all.iter().find(is_bound) {
+        return Some(vf);
+    }
     // A team, a virtual switch or a VLAN on top of the adapter has its address as well, but a virtual
     // function is on the PCI bus, and those are not.
-    let twin = |other: &&Adapter| {
+    let is_twin = |other: &&Adapter| {
         !is_netkvm(&other.pnp_id)
             && is_on_pci(&other.pnp_id)
-            && adapter.mac.is_some()
-            && other.mac == adapter.mac
+            && adapter.mac().is_some()
+            && other.mac() == adapter.mac()
     };
-    let bound = |other: &&Adapter| other.vioprot == Some(true);
-    let mut twins = all.iter().filter(twin);
-    let vf = twins.clone().find(bound).or_else(|| twins.next());
-    let why_not = match (adapter.mac, vf.map(|vf| vf.vioprot)) {
-        _ if !is_installed => Some("VIOPROT is not installed"),
-        (None, _) => Some("the adapter has not started"),
-        (_, None) => Some("no other adapter has this address"),
-        (_, Some(Some(true))) => None,
-        (_, Some(Some(false))) => {
-            Some("the binding of VIOPROT to the virtual function is disabled")
-        }
-        (_, Some(None)) => Some("VIOPROT can't be bound to the virtual function"),
-    };
-    Pair {
-        adapter: adapter.name.clone(),
-        driver: adapter.driver.clone(),
-        mac: adapter.mac.map(spell),
-        vf: vf.map(|vf| vf.name.clone()),
-        path: None,
-        why_not: why_not.map(str::to_owned),
+    let mut twins = all.iter().filter(is_twin);
+    let bound = twins.clone().find(|twin| twin.vioprot == Some(true));
+    bound.or_else(|| twins.next())
+}
+
+fn configured(adapter: &Adapter, vf: Option<&Adapter>, is_installed: bool) -> Configured {
+    match (adapter.mac(), vf.map(|vf| vf.vioprot)) {
+        _ if !is_installed => Configured::NotInstalled,
+        (None, _) => Configured::NotStarted,
+        (_, None) => Configured::NoTwin,
+        (_, Some(Some(true))) => Configured::Bound,
+        (_, Some(Some(false))) => Configured::Disabled,
+        (_, Some(None)) => Configured::Unbindable,
     }
 }
 
@@ -78,7 +125,7 @@ fn is_on_pci(pnp_id: &str) -> bool {
 }
 
 /// `52-54-00-12-34-56`
-fn spell(mac: [u8; 6]) -> String {
+fn spell(mac: Mac) -> String {
     mac.map(|byte| format!("{byte:02X}")).join("-")
 }
 
@@ -90,103 +137,18 @@ impl Pair {
             format!("Adapter:   {}", self.adapter),
             format!("  Driver:  {}", self.driver.as_deref().unwrap_or(unknown)),
             format!("  MAC:     {}", self.mac.as_deref().unwrap_or(unknown)),
-            format!("  VF:      {}", self.vf.as_deref().unwrap_or("none")),
-            format!("  Path:    {}", self.path.as_deref().unwrap_or(unknown)),
         ];
-        lines.extend(self.why_not.as_ref().map(|why| format!("  No pair: {why}")));
+        lines.extend(self.mtu.map(|mtu| format!("  MTU:     {mtu}")));
+        lines.extend(self.link.map(|link| format!("  Link:    {link}")));
+        lines.push(format!(
+            "  VF:      {}",
+            self.vf.as_deref().unwrap_or("none")
+        ));
+        lines.push(format!("  Path:    {}", self.path.unwrap_or(unknown)));
+        lines.extend(self.why_not.as_ref().map(|why| format!("  Not VF:  {why}")));
         lines.join("\n")
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
-
-    fn virtio() -> Adapter {
-        Adapter {
-            name: "virtio".into(),
-            pnp_id: r"PCI\VEN_1AF4&DEV_1041\1".into(),
-            mac: Some(MAC),
-            driver: Some("1.2.3.4".into()),
-            vioprot: Some(false),
-        }
-    }
-
-    fn vf(mac: [u8; 6], vioprot: Option<bool>) -> Adapter {
-        Adapter {
-            name: "vf".into(),
-            pnp_id: r"PCI\VEN_8086&DEV_1889\1".into(),
-            mac: Some(mac),
-            driver: None,
-            vioprot,
-        }
-    }
-
-    fn why_not(all: &[Adapter], is_installed: bool) -> Option<String> {
-        pair(all, is_installed).remove(0).why_not
-    }
-
-    #[test]
-    fn a_pair_has_one_address_and_a_binding() {
-        let pairs = pair(&[virtio(), vf(MAC, Some(true))], true);
-        assert_eq!(pairs.len(), 1);
-        assert_eq!(pairs[0].vf.as_deref(), Some("vf"));
-        assert_eq!(pairs[0].mac.as_deref(), Some("52-54-00-12-34-56"));
-        assert_eq!(pairs[0].driver.as_deref(), Some("1.2.3.4"));
-        assert_eq!(pairs[0].why_not, None);
-    }
-
-    #[test]
-    fn neither_a_team_nor_an_unbound_twin_is_taken_for_the_function() {
-        let team = Adapter {
-            name: "team".into(),
-            pnp_id: r"COMPOSITEBUS\MS_IMPLAT_MP\{1}".into(),
-            ..vf(MAC, Some(true))
-        };
-        let unbound = Adapter {
-            name: "unbound".into(),
-            ..vf(MAC, Some(false))
-        };
-        let found = |all: &[Adapter]| pair(all, true).remove(0).vf;
-        assert_eq!(found(&[virtio(), team.clone()]), None);
-        let all = [virtio(), team, unbound.clone(), vf(MAC, Some(true))];
-        assert_eq!(found(&all).as_deref(), Some("vf"));
-        assert_eq!(found(&[virtio(), unbound]).as_deref(), Some("unbound"));
-    }
-
-    #[test]
-    fn each_reason_is_told() {
-        let other = [2, 0, 0, 0, 0, 1];
-        assert!(
-            why_not(&[virtio(), vf(MAC, None)], false)
-                .unwrap()
-                .contains("not installed")
-        );
-        assert!(
-            why_not(&[virtio(), vf(other, Some(true))], true)
-                .unwrap()
-                .contains("no other")
-        );
-        assert!(
-            why_not(&[virtio(), vf(MAC, Some(false))], true)
-                .unwrap()
-                .contains("disabled")
-        );
-        assert!(
-            why_not(&[virtio(), vf(MAC, None)], true)
-                .unwrap()
-                .contains("can't be bound")
-        );
-        let waiting = Adapter {
-            mac: None,
-            ..virtio()
-        };
-        assert!(
-            why_not(&[waiting, vf(MAC, Some(true))], true)
-                .unwrap()
-                .contains("not started")
-        );
-    }
-}
+mod tests;

@@ -4,8 +4,8 @@
 //! whatever process changes the configuration, and asks it about binding paths. It sees to it that a
 //! virtual function keeps VIOPROT and no other protocol, and that VIOPROT is bound to nothing else.
 //!
-//! [`policy`] decides; it and [`vf_list`] and [`withheld`] know no COM. The other modules ask the
-//! engine, the registry and the interface table for facts, and do what was decided.
+//! [`policy`] decides; it and [`standby`], [`vf_list`] and [`withheld`] know no COM. The other modules ask
+//! the engine, the registry, the interface table and the driver for facts, and do what was decided.
 
 #![cfg_attr(
     not(windows),
@@ -13,6 +13,7 @@
 )]
 
 mod policy;
+mod standby;
 mod vf_list;
 mod withheld;
 

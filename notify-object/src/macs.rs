@@ -1,45 +1,37 @@
-//! The addresses of the adapters, from the interface table of the system.
+//! The adapters that run: their addresses, and what the driver says of its own.
 
 use std::collections::HashMap;
-use std::{ptr, slice};
 
-use windows::Win32::NetworkManagement::IpHelper::{
-    FreeMibTable, GetIfTable2, MIB_IF_ROW2, MIB_IF_TABLE2,
-};
+use netcfg::driver::{self, Told};
+use netcfg::interfaces::{self, Interface};
 use windows::core::GUID;
 
 use crate::policy::Mac;
+use crate::standby::Standby;
 
-/// Addresses by instance identifier of the adapter.
-///
-/// An adapter that has not started is not in the table yet. Filters and the like that stand on an
-/// adapter have rows of their own, under their own identifiers.
-pub(crate) fn by_instance() -> HashMap<GUID, Mac> {
-    let mut table: *mut MIB_IF_TABLE2 = ptr::null_mut();
-    // SAFETY: `table` is a place for one pointer, which is ours to free on success.
-    let status = unsafe { GetIfTable2(&raw mut table) };
-    if status.is_err() || table.is_null() {
-        return HashMap::new();
-    }
-    // SAFETY:
-    // 1. On success `table` points to a table with `NumEntries` rows behind its head.
-    // 2. The rows are only reached through a raw pointer to the first, so that the array length of one in
-    //    the declaration does not matter.
-    let rows = unsafe {
-        let count = usize::try_from((*table).NumEntries).unwrap_or(0);
-        slice::from_raw_parts((&raw const (*table).Table).cast::<MIB_IF_ROW2>(), count)
-    };
-    let macs = rows
-        .iter()
-        .filter_map(|row| Some((row.InterfaceGuid, mac(row)?)))
-        .collect();
-    // SAFETY: the table is ours, and `rows` is not used any more.
-    unsafe { FreeMibTable(table.cast()) };
-    macs
+/// Interfaces by instance identifier, and the driver's word.
+pub(crate) struct Macs {
+    interfaces: HashMap<GUID, Interface>,
+    told: Option<Told>,
 }
 
-/// The current address, if it is an Ethernet one.
-fn mac(row: &MIB_IF_ROW2) -> Option<Mac> {
-    let length = usize::try_from(row.PhysicalAddressLength).ok()?;
-    row.PhysicalAddress.get(..length)?.try_into().ok()
+impl Macs {
+    /// Asks the interface table and the driver.
+    pub(crate) fn read() -> Self {
+        Self {
+            interfaces: interfaces::by_instance(),
+            told: driver::ask().ok(),
+        }
+    }
+
+    /// The current address; `None` for an adapter that has not started.
+    pub(crate) fn mac(&self, instance: &GUID) -> Option<Mac> {
+        self.interfaces.get(instance)?.mac
+    }
+
+    /// What is known of a NetKVM adapter's device.
+    pub(crate) fn standby(&self, instance: &GUID) -> Standby {
+        let all: Vec<Interface> = self.interfaces.values().copied().collect();
+        Standby::of(self.told.as_ref(), self.interfaces.get(instance), &all)
+    }
 }

@@ -6,12 +6,11 @@
 //! | NetKVM itself | refused | not our business |
 //! | any other adapter | refused | not our business |
 
+pub(crate) use netcfg::interfaces::Mac;
 use netcfg::names::{VIOPROT, is_netkvm};
 
+use crate::standby::Standby;
 use crate::vf_list::VfList;
-
-/// A MAC address, in the order of transmission.
-pub(crate) type Mac = [u8; 6];
 
 /// What is known of an adapter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +19,8 @@ pub(crate) struct Facts {
     pub(crate) pnp_id: String,
     /// The address; a stopped adapter tells none.
     pub(crate) mac: Option<Mac>,
+    /// For a NetKVM adapter: whether it may have a virtual function.
+    pub(crate) standby: Standby,
     /// It has been a virtual function before.
     pub(crate) is_known: bool,
 }
@@ -52,9 +53,8 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    /// The rules with this list. `matches_by_mac`: an address shared with a NetKVM adapter makes a
-    /// virtual function, too. Whether that adapter has VIRTIO_NET_F_STANDBY only its driver knows, which
-    /// can't be asked from here: any NetKVM adapter counts.
+    /// The rules with this list. `matches_by_mac`: an address shared with a NetKVM adapter that may have
+    /// a virtual function makes one, too.
     pub(crate) fn new(list: VfList, matches_by_mac: bool) -> Self {
         Self {
             list,
@@ -75,7 +75,8 @@ impl Policy {
 
     /// A team, a virtual switch or a VLAN on top of NetKVM has NetKVM's address as well; but a function
     /// that was passed through is on the PCI bus, and those are not. While one of the two is stopped there
-    /// is nothing to compare, and a function stays what it was.
+    /// is nothing to compare, and a function stays what it was; so it does while the driver does not run
+    /// the NetKVM adapter.
     fn pairs_by_mac(&self, adapter: &Facts, all: &[Facts]) -> bool {
         let on_pci = adapter
             .pnp_id
@@ -87,9 +88,10 @@ impl Policy {
         let mut netkvm = all.iter().filter(|other| is_netkvm(&other.pnp_id));
         match adapter.mac {
             None => adapter.is_known,
-            Some(mac) => netkvm.any(|other| match other.mac {
-                None => adapter.is_known,
-                Some(other) => other == mac && is_station(&mac),
+            Some(mac) => netkvm.any(|other| match (other.standby, other.mac) {
+                (Standby::No, _) => false,
+                (Standby::Unknown, _) | (_, None) => adapter.is_known,
+                (Standby::Likely, Some(other)) => other == mac && is_station(&mac),
             }),
         }
     }
@@ -127,7 +129,7 @@ mod tests {
         Facts {
             pnp_id: pnp_id.into(),
             mac,
-            is_known: false,
+            ..Facts::default()
         }
     }
 
@@ -174,6 +176,32 @@ mod tests {
         // It runs, and its address is another one now.
         let all = [adapter(VIRTIO, Some(MAC)), known(Some([2; 6]))];
         assert_eq!(policy(true).kind(&all[1], &all), Kind::Other);
+    }
+
+    #[test]
+    fn the_address_of_a_virtio_adapter_that_is_no_standby_makes_none() {
+        let virtio = |standby| Facts {
+            standby,
+            ..adapter(VIRTIO, Some(MAC))
+        };
+        for is_known in [false, true] {
+            let nic = Facts {
+                is_known,
+                ..adapter(REALTEK, Some(MAC))
+            };
+            let kind = |standby| policy(true).kind(&nic, &[virtio(standby), nic.clone()]);
+            assert_eq!(kind(Standby::No), Kind::Other);
+            assert_eq!(kind(Standby::Likely), Kind::Vf);
+            let as_before = if is_known { Kind::Vf } else { Kind::Other };
+            assert_eq!(kind(Standby::Unknown), as_before);
+        }
+        // One standby with the address is enough.
+        let all = [
+            virtio(Standby::No),
+            virtio(Standby::Likely),
+            adapter(REALTEK, Some(MAC)),
+        ];
+        assert_eq!(policy(true).kind(&all[2], &all), Kind::Vf);
     }
 
     #[test]

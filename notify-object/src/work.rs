@@ -1,26 +1,24 @@
 //! Takes the bindings of virtual functions away, and gives them back.
 
-use std::collections::HashMap;
-
 use netcfg::{Component, Path, class};
 use windows::Win32::NetworkManagement::NetManagement::INetCfg;
 use windows::core::{GUID, Result};
 
-use crate::macs;
-use crate::policy::{Facts, Kind, Mac, Policy, Verdict, is_vioprot, judge};
+use crate::macs::Macs;
+use crate::policy::{Facts, Kind, Policy, Verdict, is_vioprot, judge};
 use crate::withheld::Withheld;
 
 /// The adapters of the configuration, as far as the engine tells about them.
 pub(crate) struct Adapters(Vec<(Component, String, Facts)>);
 
 impl Adapters {
-    /// Asks the engine and the interface table. Adapters that can't be read are left out.
+    /// Asks the engine, the interface table and the driver. Adapters that can't be read are left out.
     ///
     /// # Errors
     ///
     /// The engine does not list its adapters.
     pub(crate) fn read(engine: &INetCfg, withheld: &Withheld) -> Result<Self> {
-        let macs = macs::by_instance();
+        let macs = Macs::read();
         let all = Component::all(engine, &class::NET)?;
         let describe = |adapter: Component| {
             let (name, facts) = describe(&adapter, &macs, withheld)?;
@@ -45,7 +43,7 @@ impl Adapters {
         if bottom.class().ok()? != class::NET {
             return None;
         }
-        let (adapter, facts) = describe(&bottom, &macs::by_instance(), withheld)?;
+        let (adapter, facts) = describe(&bottom, &Macs::read(), withheld)?;
         let (owner, token) = names(path).ok()?;
         Some(Judged {
             verdict: judge(&owner, policy.kind(&facts, &self.facts())),
@@ -143,16 +141,13 @@ fn seize_path(path: &Path, name: &str, is_new: bool, withheld: &mut Withheld) ->
 }
 
 /// The name and the facts of an adapter; `None` if it can't be read.
-fn describe(
-    adapter: &Component,
-    macs: &HashMap<GUID, Mac>,
-    withheld: &Withheld,
-) -> Option<(String, Facts)> {
+fn describe(adapter: &Component, macs: &Macs, withheld: &Withheld) -> Option<(String, Facts)> {
     let instance = adapter.instance().ok()?;
     let name = name(&instance);
     let facts = Facts {
         pnp_id: adapter.pnp_id().ok()?,
-        mac: macs.get(&instance).copied(),
+        mac: macs.mac(&instance),
+        standby: macs.standby(&instance),
         is_known: withheld.knows(&name),
     };
     Some((name, facts))

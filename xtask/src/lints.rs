@@ -37,7 +37,7 @@ pub(crate) const ALL: [Lint; 4] = [
 const MAX_LINES: usize = 500;
 
 /// Each member with the members below it that it may use.
-const LAYERS: [(&str, &[&str]); 23] = [
+const LAYERS: [(&str, &[&str]); 24] = [
     ("ndis-sys", &[]),
     ("ndis", &["ndis-sys"]),
     ("virtio-net", &[]),
@@ -77,10 +77,11 @@ const LAYERS: [(&str, &[&str]); 23] = [
     ("ring-bench", &["virtio-net"]),
     ("light-protocol", &["ndis-sys"]),
     ("loopback-miniport", &["ndis-sys"]),
+    ("control-stand-in", &["control-device", "ndis-sys"]),
     ("wine-engine", &["netcfg"]),
     ("wine-prng", &[]),
     ("wine-programs", &["netcfg"]),
-    ("wine-host", &[]),
+    ("wine-host", &["control-device"]),
     ("xtask", &[]),
 ];
 

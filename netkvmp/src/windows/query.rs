@@ -1,17 +1,13 @@
 //! `query`: what there is.
 
-use windows::Win32::Foundation::CloseHandle;
-use windows::Win32::Storage::FileSystem::{
-    CreateFileW, FILE_FLAGS_AND_ATTRIBUTES, FILE_GENERIC_READ, FILE_SHARE_READ, FILE_SHARE_WRITE,
-    OPEN_EXISTING,
-};
-use windows::core::w;
+use netcfg::driver;
+use windows::core::{Error, HRESULT};
 
-use super::{Windows, adapters, service, trouble};
+use super::{Windows, adapters, service, trouble, words};
 use crate::deploy::{self, System};
 use crate::failure::Trouble;
-use crate::pairs;
 use crate::report::{Report, Status};
+use crate::{pairs, told};
 
 /// Looks, and changes nothing.
 ///
@@ -36,37 +32,12 @@ pub(crate) fn query(system: &mut Windows<'_>) -> Result<Report, Trouble> {
     };
     let adapters = adapters::all(system.session()?);
     let adapters = adapters.map_err(|error| trouble("reading the adapters", &error))?;
+    let told = driver::ask();
+    let is_installed = has_component && has_service;
     Ok(Report::Status(Status {
         protocol,
         packages,
-        driver: driver().into(),
-        adapters: pairs::pair(&adapters, has_component && has_service),
+        driver: told::of_itself(&told, |code| words(&Error::from_hresult(HRESULT(code)))),
+        adapters: pairs::pair(&adapters, is_installed, told.as_ref().ok()),
     }))
-}
-
-/// Whether the driver can be asked which path carries traffic.
-fn driver() -> &'static str {
-    // SAFETY: the name is a literal; there are no attributes and no template.
-    let device = unsafe {
-        CreateFileW(
-            w!(r"\\.\NETKVM"),
-            FILE_GENERIC_READ.0,
-            FILE_SHARE_READ | FILE_SHARE_WRITE,
-            None,
-            OPEN_EXISTING,
-            FILE_FLAGS_AND_ATTRIBUTES(0),
-            None,
-        )
-    };
-    match device {
-        Ok(handle) => {
-            // SAFETY: the handle is ours and not used again. Nothing could be done about a failure.
-            let _ = unsafe { CloseHandle(handle) };
-            "it has a control device that this version of netkvmp does not know"
-        }
-        Err(_) => {
-            "no control device: which path carries traffic is not known here; MAC and VF below are \
-             what the network configuration says"
-        }
-    }
 }

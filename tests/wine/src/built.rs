@@ -1,4 +1,4 @@
-//! What was built for Windows.
+//! What was built for the tests.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -21,10 +21,33 @@ pub(crate) fn target() -> PathBuf {
 ///
 /// It has not been built.
 pub(crate) fn file(profile: &str, name: &str) -> Result<PathBuf> {
-    let path = target()
-        .join("x86_64-pc-windows-gnu")
-        .join(profile)
-        .join(name);
+    there(
+        target()
+            .join("x86_64-pc-windows-gnu")
+            .join(profile)
+            .join(name),
+    )
+}
+
+/// The stand-in for the driver's control device.
+///
+/// # Errors
+///
+/// It has not been built.
+pub(crate) fn stand_in() -> Result<PathBuf> {
+    there(target().join("test-drivers/control.sys"))
+}
+
+/// The program of this machine that asks the real driver.
+///
+/// # Errors
+///
+/// It has not been built.
+pub(crate) fn ask_driver() -> Result<PathBuf> {
+    there(target().join("tools/ask_driver"))
+}
+
+fn there(path: PathBuf) -> Result<PathBuf> {
     ensure!(
         path.exists(),
         "{} is missing; `cargo xtask test wine` builds it",

@@ -4,9 +4,11 @@
 //! `target/wine`, and each test gets a copy, its files shared by hard links and its registry its own.
 
 mod built;
+mod driver;
 mod machine;
 mod network;
 mod template;
 
+pub use driver::{Answer, Asked, ask};
 pub use machine::{Machine, Ran};
 pub use network::Network;

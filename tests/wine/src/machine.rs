@@ -125,9 +125,14 @@ impl Machine {
     ///
     /// It has not been built.
     pub fn put(&self, name: &str, folder: &str) -> Result<()> {
-        let folder = self.path(folder);
-        fs::create_dir_all(&folder)?;
-        fs::copy(built::file("tools", name)?, folder.join(name))?;
+        self.put_file(&built::file("tools", name)?, &format!("{folder}/{name}"))
+    }
+
+    /// Copies a file to drive C.
+    pub(crate) fn put_file(&self, from: &Path, to: &str) -> Result<()> {
+        let to = self.path(to);
+        fs::create_dir_all(to.parent().context("no folder")?)?;
+        fs::copy(from, to)?;
         Ok(())
     }
 

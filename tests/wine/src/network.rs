@@ -10,12 +10,23 @@ pub struct Network {
 }
 
 impl Network {
-    /// A namespace with one interface per address, beside `lo`.
+    /// A namespace with one interface per address, beside `lo`: `nic0` and so on.
     ///
     /// # Errors
     ///
     /// User or network namespaces are not to be had, or `ip` is missing.
     pub fn with(macs: &[&str]) -> Result<Self> {
+        // Wine makes LUIDs of indexes, as the test host does, from 1. None of these is the driver's.
+        let nics: Vec<(u64, &str)> = (1000..).zip(macs.iter().copied()).collect();
+        Self::of(&nics)
+    }
+
+    /// The same with these indexes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`with`](Self::with).
+    pub fn of(nics: &[(u64, &str)]) -> Result<Self> {
         let holder = Command::new("unshare")
             .args(["--map-root-user", "--net", "sleep", "600"])
             .stdin(Stdio::null())
@@ -23,14 +34,16 @@ impl Network {
             .context("unshare")?;
         let network = Self { holder };
         network.wait()?;
-        for (index, mac) in macs.iter().enumerate() {
+        for (number, (index, mac)) in nics.iter().enumerate() {
             // A bridge is the one kind that every kernel of a container host has.
             let output = network
                 .enter("ip")
                 .args([
                     "link",
                     "add",
-                    &format!("nic{index}"),
+                    &format!("nic{number}"),
+                    "index",
+                    &index.to_string(),
                     "address",
                     mac,
                     "type",

@@ -1,4 +1,4 @@
-//! Small drivers that are not netkvm, for the test host to load.
+//! Small drivers that are not netkvm, for the test host and Wine to load.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,15 +8,21 @@ use anyhow::{Context, Result};
 use super::{Arch, checksum, lock, remapped_paths, replace, require_linker};
 use crate::workspace::{self, Workspace};
 
-/// A driver under `tests/drivers`.
+/// Such a driver.
 pub(crate) struct TestDriver {
     pub(crate) package: &'static str,
     /// Name of the image.
     pub(crate) image: &'static str,
 }
 
+/// The stand-in for netkvm's control device, for Wine.
+pub(crate) const CONTROL_STAND_IN: TestDriver = TestDriver {
+    package: "control-stand-in",
+    image: "control.sys",
+};
+
 /// All of them.
-pub(crate) const ALL: [TestDriver; 2] = [
+pub(crate) const ALL: [TestDriver; 3] = [
     TestDriver {
         package: "light-protocol",
         image: "lightproto.sys",
@@ -25,6 +31,7 @@ pub(crate) const ALL: [TestDriver; 2] = [
         package: "loopback-miniport",
         image: "loopback.sys",
     },
+    CONTROL_STAND_IN,
 ];
 
 /// What makes a DLL a kernel driver. Microsoft Learn, "MSVC linker options", has each switch.

@@ -1,9 +1,12 @@
-//! Suite `wine`: the user-mode programs in Wine, against a stand-in for Windows' network
-//! configuration.
+//! Suite `wine`: the user-mode programs in Wine, against stand-ins for Windows' network configuration
+//! and for the driver's control device, which answers as the driver does in the test host.
+
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
 use super::tally::Tally;
+use crate::driver::{self, Arch, BuildArgs, test_drivers};
 use crate::tool::Tool;
 use crate::workspace::{self, Workspace};
 
@@ -53,17 +56,40 @@ pub(super) fn run(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
         .cargo("build")
         .args(["--profile", "tools", "--target", TARGET])
         .args(packages());
-    let built = tally.check("programs", prng.run().and_then(|()| programs.run()));
-    if built.is_none() {
+    let programs = tally.check("programs", prng.run().and_then(|()| programs.run()));
+    let image = tally.check("image and what asks it", build_driver(workspace));
+    let (Some(()), Some(image)) = (programs, image) else {
         return Ok(());
-    }
+    };
     let tests = workspace
         .cargo("test")
         .args(["--profile", "tools", "--package", "wine-host"])
         // Wine's start is heavy; two prefixes at once gain nothing.
-        .args(["--no-fail-fast", "--", "--test-threads=1"]);
+        .args(["--no-fail-fast", "--", "--test-threads=1"])
+        .env("NETKVM_SYS", image);
     tally.cargo_test("programs in Wine", tests);
     Ok(())
+}
+
+/// Builds what the driver's answers come from: the image, the program that asks it in the test host, and
+/// the stand-in that has its device in Wine. Returns the path of the image.
+fn build_driver(workspace: &Workspace) -> Result<PathBuf> {
+    test_drivers::build(workspace, &test_drivers::CONTROL_STAND_IN)?;
+    let built = driver::build(
+        workspace,
+        &BuildArgs {
+            arch: Arch::X86_64,
+            out: None,
+            mutant: None,
+            quiet: false,
+        },
+    )?;
+    workspace
+        .cargo("build")
+        .args(["--profile", "tools", "--package", "scenarios"])
+        .args(["--bin", "ask_driver"])
+        .run()?;
+    Ok(built.sys)
 }
 
 /// Makes sure that `program` can be started; installs it if that is possible.

@@ -1,6 +1,7 @@
 //! The user-mode programs under Wine.
 
 mod bindings;
+mod control;
 mod faults;
 mod netsh;
 mod setup;

@@ -10,6 +10,7 @@ use windows::core::{Error, GUID, Result};
 use windows_registry::LOCAL_MACHINE;
 
 mod device;
+mod driver;
 mod interfaces;
 mod limited;
 mod state;
@@ -34,6 +35,9 @@ pub(crate) fn main() -> ExitCode {
         ["hold-lock", name, seconds] => hold_lock(name, seconds),
         ["keep"] => keep(),
         ["interfaces"] => interfaces::print(),
+        ["load-driver", image] => driver::load(image),
+        ["asked"] => driver::print_asked(),
+        ["answer", name, bytes] => driver::answer(name, bytes),
         ["limited", program, arguments @ ..] => return limited::run(program, arguments),
         _ => {
             eprintln!("unknown command: {words:?}");
