@@ -8,6 +8,8 @@
 //! COM marks some answers as success with a value (`S_FALSE`, `NETCFG_S_REBOOT`) that the methods of
 //! the `windows` crate drop; where such an answer matters, the method table is called directly.
 //!
+//! [`server`] is what the in-process COM servers around the engine have in common.
+//!
 //! On other systems than Windows the crate has only [`names`].
 
 pub mod names;
@@ -19,7 +21,11 @@ mod component;
 #[cfg(windows)]
 mod enumerate;
 #[cfg(windows)]
+mod module;
+#[cfg(windows)]
 mod path;
+#[cfg(windows)]
+pub mod server;
 #[cfg(windows)]
 mod session;
 #[cfg(windows)]
@@ -27,6 +33,8 @@ mod text;
 
 #[cfg(windows)]
 pub use component::Component;
+#[cfg(windows)]
+pub use module::{own_module, own_path};
 #[cfg(windows)]
 pub use path::Path;
 #[cfg(windows)]

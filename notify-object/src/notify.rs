@@ -6,6 +6,7 @@
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use netcfg::server::Alive;
 use netcfg::{Component, Path, class};
 use windows::Win32::Foundation::{E_INVALIDARG, E_UNEXPECTED};
 use windows::Win32::NetworkManagement::NetManagement::{
@@ -20,7 +21,6 @@ use windows::core::{BOOL, Error, HRESULT, PCWSTR, Ref, Result};
 use windows_core::implement;
 
 use crate::policy::{Policy, Verdict, is_vioprot};
-use crate::server::Alive;
 use crate::settings;
 use crate::withheld::Withheld;
 use crate::work::{self, Adapters};

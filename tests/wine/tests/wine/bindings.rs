@@ -3,7 +3,9 @@
 use anyhow::{Context, Result};
 use wine_host::{Machine, Network};
 
-use crate::{FREE, OTHER, OTHER_ID, TAKEN, VF, VF_ID, VIRTIO, VIRTIO_ID, furnish, machine, paths};
+use crate::{
+    FREE, OTHER, OTHER_ID, TAKEN, VF, VIRTIO, VIRTIO_ID, add_vf, furnish, machine, paths, with_vf,
+};
 
 const SETTINGS: &str = r"HKLM\System\CurrentControlSet\Control\VioProt";
 
@@ -13,16 +15,9 @@ fn install(machine: &Machine) -> Result<()> {
     Ok(())
 }
 
-fn add_vf(machine: &Machine) -> Result<()> {
-    machine.tool(&["adapter", VF, VF_ID])?;
-    machine.tool(&["rescan"])?;
-    Ok(())
-}
-
 #[test]
 fn a_function_that_is_there_at_installation_keeps_vioprot_only() -> Result<()> {
-    let machine = machine()?;
-    add_vf(&machine)?;
+    let machine = with_vf()?;
     install(&machine)?;
     assert_eq!(paths(&machine, VF)?, TAKEN);
     assert_eq!(paths(&machine, VIRTIO)?, FREE);
@@ -59,8 +54,7 @@ fn an_ordinary_adapter_that_comes_later_keeps_everything_but_vioprot() -> Result
 
 #[test]
 fn the_function_gets_back_what_it_had_and_no_more() -> Result<()> {
-    let machine = machine()?;
-    add_vf(&machine)?;
+    let machine = with_vf()?;
     machine.tool(&["disable", &format!("ms_netbt->ms_tcpip->{VF}")])?;
     let before = machine.state()?;
     install(&machine)?;
@@ -92,8 +86,7 @@ fn of_two_paths_of_one_owner_only_the_one_that_was_taken_comes_back() -> Result<
 
 #[test]
 fn a_function_that_is_absent_keeps_its_record() -> Result<()> {
-    let machine = machine()?;
-    add_vf(&machine)?;
+    let machine = with_vf()?;
     install(&machine)?;
     machine.tool(&["remove-adapter", VF])?;
     let ran = machine.netkvmp(&["uninstall"])?;
@@ -132,8 +125,7 @@ fn a_function_that_goes_and_comes_back_is_taken_again() -> Result<()> {
 
 #[test]
 fn ticking_a_box_does_not_help() -> Result<()> {
-    let machine = machine()?;
-    add_vf(&machine)?;
+    let machine = with_vf()?;
     install(&machine)?;
     machine.tool(&["enable", &format!("ms_tcpip->{VF}")])?;
     machine.tool(&["enable", &format!("vioprot->{OTHER}")])?;
@@ -146,8 +138,7 @@ fn ticking_a_box_does_not_help() -> Result<()> {
 
 #[test]
 fn the_administrators_list_counts() -> Result<()> {
-    let machine = machine()?;
-    add_vf(&machine)?;
+    let machine = with_vf()?;
     machine.set(SETTINGS, "Supported", "REG_MULTI_SZ", "ven_10ec&dev_8168")?;
     machine.set(SETTINGS, "NoDefaults", "REG_DWORD", "1")?;
     install(&machine)?;

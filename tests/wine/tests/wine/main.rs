@@ -23,6 +23,20 @@ pub(crate) fn machine() -> Result<Machine> {
     Ok(machine)
 }
 
+/// The same, with a virtual function.
+pub(crate) fn with_vf() -> Result<Machine> {
+    let machine = machine()?;
+    add_vf(&machine)?;
+    Ok(machine)
+}
+
+/// A virtual function comes.
+pub(crate) fn add_vf(machine: &Machine) -> Result<()> {
+    machine.tool(&["adapter", VF, VF_ID])?;
+    machine.tool(&["rescan"])?;
+    Ok(())
+}
+
 pub(crate) fn furnish(machine: &Machine, virtio: &str, other: &str) -> Result<()> {
     for (last, id, service, upper, lower) in [
         ("11", "ms_tcpip", "Tcpip", "tdi", "ndis5,ndis4"),

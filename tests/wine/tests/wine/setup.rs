@@ -3,19 +3,11 @@
 use std::io::{BufRead, BufReader};
 
 use anyhow::{Context, Result};
-use wine_host::Machine;
 
-use crate::{TAKEN, VF, VF_ID, VIRTIO, machine, paths};
+use crate::{TAKEN, VF, VIRTIO, machine, paths, with_vf};
 
 fn starts(state: &[String], word: &str) -> usize {
     state.iter().filter(|line| line.starts_with(word)).count()
-}
-
-fn with_vf() -> Result<Machine> {
-    let machine = machine()?;
-    machine.tool(&["adapter", VF, VF_ID])?;
-    machine.tool(&["rescan"])?;
-    Ok(machine)
 }
 
 #[test]
