@@ -15,6 +15,7 @@ mod failure;
 mod inf;
 mod pairs;
 mod report;
+mod version;
 
 #[cfg(windows)]
 mod program;

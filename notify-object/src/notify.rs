@@ -194,6 +194,11 @@ impl INetCfgComponentSetup_Impl for Notify_Impl {
     fn Removing(&self) -> Result<()> {
         let (engine, policy) = self.tools()?;
         self.state().is_leaving = true;
+        if settings::is_upgrading() {
+            // What functions get back now, the next notify object would take again: a moment of traffic by a
+            // path that is not meant to be.
+            return Ok(());
+        }
         // An adapter that is absent now keeps its record for the next time.
         let mut withheld = self.state().withheld.clone();
         let done = Adapters::read(&engine, &withheld)?.release(&policy, &mut withheld);
