@@ -2,8 +2,10 @@
 
 mod bindings;
 mod faults;
+mod lists;
 mod netsh;
 mod setup;
+mod upgrade;
 
 use anyhow::Result;
 use wine_host::Machine;
