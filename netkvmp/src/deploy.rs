@@ -7,12 +7,9 @@ use crate::failure::{Failure, Trouble};
 use crate::inf::{Package, decode};
 use crate::version::Version;
 
-mod install;
+pub(crate) mod install;
 mod run;
-mod uninstall;
-
-pub(crate) use install::install;
-pub(crate) use uninstall::uninstall;
+pub(crate) mod uninstall;
 
 type Step<T> = Result<T, Trouble>;
 

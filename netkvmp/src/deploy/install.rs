@@ -42,6 +42,10 @@ pub(crate) fn install(system: &mut impl System, choice: &Choice) -> Result<Repor
     let package = check_package(system, &choice.inf)?;
     let before = system.packages().map_err(Failure::Unchanged)?;
     open(system, choice)?;
+    if !choice.is_dry {
+        // A run that was ended half-way may have left the other.
+        system.keep_withheld(false).map_err(Failure::Unchanged)?;
+    }
     let old = match (has_own_component(system)?, system.has_service()) {
         (false, _) => Old::Nothing,
         (true, false) => Old::Broken,
@@ -112,8 +116,9 @@ fn put_component(
     inf: &str,
     changes: &mut Changes,
 ) -> Step<()> {
-    // One that was ended half-way may have left the other.
-    run.system.keep_withheld(changes.replaces)?;
+    if changes.replaces {
+        run.system.keep_withheld(true)?;
+    }
     if old != Old::Nothing {
         run.remove_component()?;
     }

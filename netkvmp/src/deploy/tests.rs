@@ -2,6 +2,8 @@
 
 use fake::{Fake, version};
 
+use super::install::install;
+use super::uninstall::uninstall;
 use super::*;
 use crate::report::Report;
 

@@ -23,7 +23,7 @@ pub(crate) fn uninstall(system: &mut impl System, choice: &Choice) -> Result<Rep
     if choice.is_dry {
         return Ok(plan(system, has_component, &packages, &withheld));
     }
-    // An upgrade that was ended half-way may have said otherwise.
+    // A run that was ended half-way may have left the other.
     system.keep_withheld(false).map_err(Failure::Unchanged)?;
     let mut run = Run::new(system);
     let mut removed = Vec::new();

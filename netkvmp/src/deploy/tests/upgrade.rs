@@ -112,6 +112,17 @@ fn each_step_that_fails_leaves_the_old_version() {
     }
 }
 
+/// The process was ended when all but the sign had been seen to.
+#[test]
+fn the_sign_of_an_upgrade_does_not_outlive_the_next_run() {
+    let mut system = Fake {
+        is_upgrading: true,
+        ..Fake::installed()
+    };
+    install(&mut system, &choice()).unwrap();
+    assert!(!system.is_upgrading);
+}
+
 /// The second `apply` is the one after the new component.
 #[test]
 fn a_new_version_that_can_not_be_applied_goes_again() {
