@@ -77,7 +77,8 @@ pub(crate) fn install(system: &mut impl System, choice: &Choice) -> Result<Repor
         replaces: matches!(old, Old::Version(_)),
     };
     let mut run = Run::new(system);
-    if let Err(first) = put_component(&mut run, old, &inf, &mut changes) {
+    let put = put_component(&mut run, old, &mut changes);
+    if let Err(first) = put.and_then(|()| check_origin(&mut run, &before, &inf, &changes)) {
         return Err(go_back(&mut run, first, &changes, choice));
     }
     let reboot = run.reboot();
@@ -109,13 +110,8 @@ fn in_force(system: &impl System, packages: &Packages) -> Option<Version> {
     of_origin.map(|(_, version)| *version).or_else(newest)
 }
 
-/// Installs the component from the package `inf`, in place of `old`.
-fn put_component(
-    run: &mut Run<'_, impl System>,
-    old: Old,
-    inf: &str,
-    changes: &mut Changes,
-) -> Step<()> {
+/// Installs the component, in place of `old`.
+fn put_component(run: &mut Run<'_, impl System>, old: Old, changes: &mut Changes) -> Step<()> {
     if changes.replaces {
         run.system.keep_withheld(true)?;
     }
@@ -123,15 +119,26 @@ fn put_component(
         run.remove_component()?;
     }
     changes.component = true;
-    run.add_component()?;
+    run.add_component()
+}
+
+/// Makes sure that a component that replaces another came from the package `inf`, as far as Windows tells,
+/// and not once more from one of `before`; with that, the upgrade is over.
+fn check_origin(
+    run: &mut Run<'_, impl System>,
+    before: &Packages,
+    inf: &str,
+    changes: &Changes,
+) -> Step<()> {
     if !changes.replaces {
         return Ok(());
     }
-    let origin = run.system.origin();
-    if let Some(other) = origin.filter(|origin| !origin.eq_ignore_ascii_case(inf)) {
+    let origin = run.system.origin().unwrap_or_default();
+    let is_it = |name: &str| name.eq_ignore_ascii_case(&origin);
+    if !is_it(inf) && before.iter().any(|(name, _)| is_it(name)) {
         return Err(Trouble {
             what: "installing the component failed".into(),
-            reason: format!("Windows has taken the package {other} for it, and not {inf}"),
+            reason: format!("Windows has taken the package {origin} for it, and not {inf}"),
         });
     }
     run.system.keep_withheld(false)

@@ -36,6 +36,8 @@ pub(super) struct Fake {
     pub(super) later_holder: Option<String>,
     /// Installs the oldest package, not the newest.
     pub(super) is_stubborn: bool,
+    /// Does not tell where the component came from.
+    pub(super) is_secretive: bool,
     /// Calls that fail, by name.
     pub(super) fails: Vec<&'static str>,
     /// Calls that fail the first time.
@@ -61,6 +63,7 @@ impl Default for Fake {
             holder: None,
             later_holder: None,
             is_stubborn: false,
+            is_secretive: false,
             fails: vec![],
             fails_once: vec![],
             log: RefCell::default(),
@@ -196,7 +199,7 @@ impl System for Fake {
         Ok(())
     }
     fn origin(&self) -> Option<String> {
-        self.origin.clone()
+        self.origin.clone().filter(|_| !self.is_secretive)
     }
     fn keep_withheld(&mut self, on: bool) -> Step<()> {
         self.call("keep_withheld")?;

@@ -172,6 +172,17 @@ fn a_system_that_takes_the_old_package_again_is_not_upgraded() {
 }
 
 #[test]
+fn a_system_that_does_not_tell_is_upgraded() {
+    let mut system = Fake {
+        origin: None,
+        is_secretive: true,
+        ..with_newer()
+    };
+    let report = install(&mut system, &choice()).unwrap();
+    assert!(matches!(report, Report::Upgraded { .. }), "{report:?}");
+}
+
+#[test]
 fn an_old_package_that_stays_is_no_failure() {
     let mut system = Fake {
         fails: vec!["unstage"],
