@@ -9,7 +9,8 @@
 //! the `windows` crate drop; where such an answer matters, the method table is called directly.
 //!
 //! Beside the engine, the crate reads the table of interfaces ([`interfaces`]) and asks the driver
-//! ([`driver`]), for programs put the three together.
+//! ([`driver`]), for programs put the three together; `server` is what the in-process COM servers around
+//! the engine have in common.
 //!
 //! On other systems than Windows the crate has [`names`], and of the other two what decides.
 
@@ -24,7 +25,11 @@ mod component;
 #[cfg(windows)]
 mod enumerate;
 #[cfg(windows)]
+mod module;
+#[cfg(windows)]
 mod path;
+#[cfg(windows)]
+pub mod server;
 #[cfg(windows)]
 mod session;
 #[cfg(windows)]
@@ -32,6 +37,8 @@ mod text;
 
 #[cfg(windows)]
 pub use component::Component;
+#[cfg(windows)]
+pub use module::{own_module, own_path};
 #[cfg(windows)]
 pub use path::Path;
 #[cfg(windows)]

@@ -3,6 +3,17 @@
 /// The component of our protocol, as `inf/vioprot.inf` names it.
 pub const VIOPROT: &str = "VIOPROT";
 
+/// What the notify object of our protocol keeps and reads, under HKEY_LOCAL_MACHINE.
+pub const VIOPROT_SETTINGS: &str = r"SYSTEM\CurrentControlSet\Control\VioProt";
+
+/// Key below the settings: for each adapter, by its instance identifier, a MULTI_SZ with the tokens of the
+/// binding paths that were taken from it.
+pub const WITHHELD: &str = "Withheld";
+
+/// Key below the settings, gone with the next start of the system: while it is there, the protocol that is
+/// removed is installed again at once.
+pub const UPGRADING: &str = "Upgrading";
+
 /// Setup class of network adapters, as the registry spells it.
 pub const CLASS_NET: &str = "{4D36E972-E325-11CE-BFC1-08002BE10318}";
 

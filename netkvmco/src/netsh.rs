@@ -6,6 +6,7 @@
 use std::ffi::c_void;
 use std::{mem, ptr, slice};
 
+use netcfg::own_module;
 use windows::Win32::Foundation::{ERROR_PROC_NOT_FOUND, HANDLE};
 use windows::Win32::NetworkManagement::NetShell::{
     CMD_GROUP_ENTRY, NS_CONTEXT_ATTRIBUTES, NS_CONTEXT_ATTRIBUTES_0, NS_CONTEXT_ATTRIBUTES_0_0,
@@ -16,7 +17,6 @@ use windows::core::{BOOL, GUID, HSTRING, PCSTR, PCWSTR, PWSTR, s, w};
 
 use crate::commands::{self, Command, INVALID_PARAMETER};
 use crate::devices::Windows;
-use crate::register::own_module;
 use crate::tables::{self, Layout};
 
 /// The helper, as earlier versions of it were known.

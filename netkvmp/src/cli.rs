@@ -13,7 +13,8 @@ const EXIT_CODES: &str = "Exit codes:
   6     the INF can't be used, or a file that it names is missing
   7     another program is changing the network configuration
   8     failed, and could not be undone fully
-  9     another version is installed
+  9     a newer version is installed
+  10    a component VIOPROT of another service is installed
   3010  done; takes effect with the next restart of Windows";
 
 /// Installs, removes and shows VIOPROT, the NetKVM failover protocol.
@@ -48,7 +49,7 @@ pub(crate) struct Arguments {
 /// The commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub(crate) enum Command {
-    /// Install the protocol (as administrator)
+    /// Install the protocol, or a newer version of it (as administrator)
     #[command(visible_alias = "i")]
     Install,
     /// Remove the protocol, and what a broken installation has left (as administrator)

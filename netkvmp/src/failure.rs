@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::version::Version;
+
 /// A call of the system failed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{what}: {reason}")]
@@ -39,15 +41,15 @@ pub(crate) enum Failure {
         holder(.0)
     )]
     Locked(String),
-    /// Another version is there.
+    /// A newer version is there.
     #[error(
-        "version {installed} is installed, and the INF is version {offered}; run \"netkvmp uninstall\" first"
+        "version {installed:#} is installed, and the INF has {offered:#}, which is older; to go back to that, run \"netkvmp uninstall\" first"
     )]
-    OtherVersion {
-        /// In the driver store.
-        installed: String,
+    Older {
+        /// In force.
+        installed: Version,
         /// In the INF.
-        offered: String,
+        offered: Version,
     },
     /// Another's component has the name of ours.
     #[error(
@@ -62,24 +64,33 @@ pub(crate) enum Failure {
     Undone {
         /// The reason.
         first: Trouble,
-        /// The way back takes effect with the next start.
+        /// That takes effect with the next start.
         reboot: bool,
     },
     /// Changes were made, and some stay.
     #[error(
-        "{first}. Not everything could be undone: {then}. Run \"netkvmp uninstall\" to clean up"
+        "{first}. Not everything could be undone: {then}. {} \"netkvmp uninstall\" to clean up",
+        run(*reboot)
     )]
     Stuck {
         /// The reason.
         first: Trouble,
         /// What went wrong on the way back.
         then: Trouble,
+        /// What was done takes effect with the next start.
+        reboot: bool,
     },
     /// Removed, but for a rest.
     #[error(
-        "the protocol is removed, but not all of its traces: {0}. Run \"netkvmp uninstall\" again"
+        "the protocol is removed, but not all of its traces: {trouble}. {} \"netkvmp uninstall\" again",
+        run(*reboot)
     )]
-    Rest(Trouble),
+    Rest {
+        /// What stays.
+        trouble: Trouble,
+        /// The removal takes effect with the next start.
+        reboot: bool,
+    },
 }
 
 impl Failure {
@@ -91,15 +102,36 @@ impl Failure {
             Self::InfMissing(_) => 5,
             Self::InfBad { .. } => 6,
             Self::Locked(_) => 7,
-            Self::Stuck { .. } | Self::Rest(_) => 8,
-            Self::OtherVersion { .. } => 9,
+            Self::Stuck { .. } | Self::Rest { .. } => 8,
+            Self::Older { .. } => 9,
             Self::Foreign(_) => 10,
         }
     }
 
-    /// Whether Windows has to be restarted for the way back.
+    /// Whether what was done, or the way back, takes effect with the next start of Windows only.
     pub(crate) fn needs_reboot(&self) -> bool {
-        matches!(self, Self::Undone { reboot: true, .. })
+        match self {
+            Self::Undone { reboot, .. }
+            | Self::Stuck { reboot, .. }
+            | Self::Rest { reboot, .. } => *reboot,
+            // Nothing has been done.
+            Self::NotElevated
+            | Self::InfMissing(_)
+            | Self::InfBad { .. }
+            | Self::Locked(_)
+            | Self::Older { .. }
+            | Self::Foreign(_)
+            | Self::Unchanged(_) => false,
+        }
+    }
+}
+
+/// How to begin the advice to run something.
+fn run(reboot: bool) -> &'static str {
+    if reboot {
+        "Restart Windows, then run"
+    } else {
+        "Run"
     }
 }
 

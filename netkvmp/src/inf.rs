@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use netcfg::names::{CLASS_NETTRANS, VIOPROT};
 
+use crate::version::Version;
+
 /// Sections by name in lower case; of each its lines.
 struct Sections(HashMap<String, Vec<Line>>);
 
@@ -16,8 +18,8 @@ struct Line {
 /// A package that installs VIOPROT.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Package {
-    /// The version in `DriverVer`, without the date.
-    pub(crate) version: String,
+    /// `DriverVer`.
+    pub(crate) version: Version,
     /// The files beside the INF: what it copies, and the catalogue that signs it.
     pub(crate) files: Vec<String>,
 }
@@ -49,14 +51,19 @@ impl Package {
         if !value("classguid").is_some_and(|guid| guid.eq_ignore_ascii_case(CLASS_NETTRANS)) {
             return Err("it is not of class NetTrans".into());
         }
-        let driver = find(version, "driverver").and_then(|line| line.values.get(1).cloned());
+        let driver = find(version, "driverver").map(|line| line.values.as_slice());
         if !sections.has_model(VIOPROT) {
             return Err(format!("it does not install {VIOPROT}"));
         }
+        let version = match driver.ok_or("it has no version (DriverVer)")? {
+            [date, number] => Version::read(date, number),
+            [date] => Version::read(date, "0"),
+            _ => None,
+        };
         let files = sections.named("sourcedisksfiles").unwrap_or_default();
         let files = files.iter().filter_map(|line| line.key.clone());
         Ok(Self {
-            version: driver.ok_or("it has no version (DriverVer)")?,
+            version: version.ok_or("its version (DriverVer) is none")?,
             files: files.chain(value("catalogfile")).collect(),
         })
     }
@@ -235,7 +242,7 @@ mod tests {
     #[test]
     fn the_inf_of_this_repository_is_one() {
         let package = Package::read(OURS).unwrap();
-        assert_eq!(package.version, "1.0.0.0");
+        assert_eq!(format!("{:#}", package.version), "1.0.0.0 of 2026-11-20");
         assert_eq!(package.files, ["netkvm.sys", "netkvmno.dll", "vioprot.cat"]);
     }
 
@@ -274,6 +281,10 @@ mod tests {
         assert_eq!(
             reason(&OURS.replace("DriverVer ", "Driver ")),
             "it has no version (DriverVer)"
+        );
+        assert_eq!(
+            reason(&OURS.replace("11/20/2026", "November")),
+            "its version (DriverVer) is none"
         );
     }
 

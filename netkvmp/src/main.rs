@@ -16,6 +16,7 @@ mod inf;
 mod pairs;
 mod report;
 mod told;
+mod version;
 
 #[cfg(windows)]
 mod program;

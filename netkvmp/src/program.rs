@@ -9,7 +9,9 @@ use netcfg::Apartment;
 use serde_json::json;
 
 use crate::cli::{Arguments, Command};
-use crate::deploy::{self, Choice};
+use crate::deploy::Choice;
+use crate::deploy::install::install;
+use crate::deploy::uninstall::uninstall;
 use crate::failure::{Failure, Trouble};
 use crate::report::Report;
 use crate::windows::{self, Progress, Windows};
@@ -42,8 +44,8 @@ fn run(arguments: &Arguments, progress: &Progress) -> Result<Report, Failure> {
         is_hasty: arguments.no_wait,
     };
     match arguments.command {
-        Command::Install => deploy::install(&mut system, &choice),
-        Command::Uninstall => deploy::uninstall(&mut system, &choice),
+        Command::Install => install(&mut system, &choice),
+        Command::Uninstall => uninstall(&mut system, &choice),
         Command::Query => windows::query(&mut system).map_err(Failure::Unchanged),
     }
 }

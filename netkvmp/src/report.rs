@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::pairs::Pair;
+use crate::version::Version;
 
 /// The result of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -11,26 +12,47 @@ pub(crate) enum Report {
     /// The protocol has been installed.
     Installed {
         /// Of the package.
-        version: String,
+        version: Version,
         /// The name of its INF in the system.
         inf: String,
+        /// It takes effect with the next start.
+        reboot: bool,
+    },
+    /// A newer version has taken the place of the one that was there.
+    Upgraded {
+        /// That was there.
+        from: Version,
+        /// Of the package.
+        version: Version,
+        /// The name of its INF in the system.
+        inf: String,
+        /// Why the package of the old version stays, if it does.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        left: Option<String>,
         /// It takes effect with the next start.
         reboot: bool,
     },
     /// It was there.
     AlreadyInstalled {
         /// Of the package.
-        version: String,
+        version: Version,
     },
     /// The protocol has been removed.
     Removed {
         /// What was removed.
         removed: Vec<String>,
+        /// Adapters that are not there, and have bindings to get back.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        absent: Vec<String>,
         /// It takes effect with the next start.
         reboot: bool,
     },
     /// It was not there.
-    NothingInstalled,
+    NothingInstalled {
+        /// Adapters that are not there, and have bindings to get back.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        absent: Vec<String>,
+    },
     /// What would be done.
     Plan {
         /// In this order.
@@ -46,7 +68,7 @@ pub(crate) struct Status {
     /// One of: installed, not installed, incomplete.
     pub(crate) protocol: String,
     /// The packages in the system: INF and version.
-    pub(crate) packages: Vec<(String, String)>,
+    pub(crate) packages: Vec<(String, Version)>,
     /// What the driver says of itself, or why it says nothing.
     pub(crate) driver: String,
     /// The NetKVM adapters.
@@ -57,7 +79,9 @@ impl Report {
     /// The exit code of the program.
     pub(crate) fn exit_code(&self) -> u32 {
         match self {
-            Self::Installed { reboot: true, .. } | Self::Removed { reboot: true, .. } => 3010,
+            Self::Installed { reboot: true, .. }
+            | Self::Upgraded { reboot: true, .. }
+            | Self::Removed { reboot: true, .. } => 3010,
             _ => 0,
         }
     }
@@ -75,13 +99,37 @@ impl Report {
                     restart(*reboot)
                 )
             }
+            Self::Upgraded {
+                from,
+                version,
+                inf,
+                left,
+                reboot,
+            } => {
+                let left = left
+                    .as_ref()
+                    .map(|why| format!("\nThe old package stays: {why}."));
+                format!(
+                    "VIOPROT {version} is installed ({inf}) in place of {from}.{}{}",
+                    restart(*reboot),
+                    left.unwrap_or_default()
+                )
+            }
             Self::AlreadyInstalled { version } => {
                 format!("VIOPROT {version} is installed already. Nothing to do.")
             }
-            Self::Removed { removed, reboot } => {
-                format!("Removed: {}.{}", removed.join(", "), restart(*reboot))
+            Self::Removed {
+                removed,
+                absent,
+                reboot,
+            } => {
+                let removed = removed.join(", ");
+                let restart = restart(*reboot);
+                format!("Removed: {removed}.{restart}{}", due(absent))
             }
-            Self::NothingInstalled => "VIOPROT is not installed. Nothing to do.".into(),
+            Self::NothingInstalled { absent } => {
+                format!("VIOPROT is not installed. Nothing to do.{}", due(absent))
+            }
             Self::Plan { steps } => {
                 let lines: Vec<String> = steps.iter().map(|step| format!("would {step}")).collect();
                 lines.join("\n")
@@ -97,6 +145,18 @@ fn restart(reboot: bool) -> &'static str {
     } else {
         " No restart is needed."
     }
+}
+
+/// What the administrator has to do for adapters that are not there.
+fn due(absent: &[String]) -> String {
+    if absent.is_empty() {
+        return String::new();
+    }
+    let absent = absent.join(", ");
+    format!(
+        "\nNot there: {absent}. Bindings of what is not there stay disabled; run \"netkvmp uninstall\" \
+         once more when it is back."
+    )
 }
 
 impl Status {
@@ -121,7 +181,7 @@ mod tests {
     #[test]
     fn a_restart_has_its_own_exit_code() {
         let installed = |reboot| Report::Installed {
-            version: "1".into(),
+            version: Version::read("11/20/2026", "1").unwrap(),
             inf: "oem0.inf".into(),
             reboot,
         };
@@ -132,7 +192,11 @@ mod tests {
 
     #[test]
     fn json_has_the_result_as_a_tag() {
-        let json = serde_json::to_string(&Report::NothingInstalled).unwrap();
-        assert_eq!(json, r#"{"result":"nothing-installed"}"#);
+        let json = |absent| serde_json::to_string(&Report::NothingInstalled { absent }).unwrap();
+        assert_eq!(json(vec![]), r#"{"result":"nothing-installed"}"#);
+        assert_eq!(
+            json(vec!["a".into()]),
+            r#"{"result":"nothing-installed","absent":["a"]}"#
+        );
     }
 }

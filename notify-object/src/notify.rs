@@ -6,6 +6,7 @@
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use netcfg::server::Alive;
 use netcfg::{Component, Path, class};
 use windows::Win32::Foundation::{E_INVALIDARG, E_UNEXPECTED};
 use windows::Win32::NetworkManagement::NetManagement::{
@@ -20,7 +21,6 @@ use windows::core::{BOOL, Error, HRESULT, PCWSTR, Ref, Result};
 use windows_core::implement;
 
 use crate::policy::{Policy, Verdict, is_vioprot};
-use crate::server::Alive;
 use crate::settings;
 use crate::withheld::Withheld;
 use crate::work::{self, Adapters};
@@ -32,6 +32,9 @@ struct State {
     withheld: Withheld,
     /// VIOPROT is being removed: nothing is refused any more.
     is_leaving: bool,
+    /// A function may have a path that it should not have: one that could not be taken away, perhaps before
+    /// this object was there, or one that a changed list of functions makes wrong.
+    is_unsettled: bool,
 }
 
 impl State {
@@ -41,6 +44,7 @@ impl State {
             policy: settings::policy(),
             withheld: settings::withheld(),
             is_leaving: false,
+            is_unsettled: true,
         }
     }
 }
@@ -90,11 +94,28 @@ impl Notify {
     /// The adapters can't be listed, or VIOPROT can't be enabled.
     fn seize(&self, is_fresh: bool) -> Result<()> {
         let (engine, policy) = self.tools()?;
-        let mut withheld = self.state().withheld.clone();
-        let adapters = Adapters::read(&engine, &withheld)?;
-        let done = adapters.seize(&policy, &mut withheld, is_fresh);
-        self.state().withheld = withheld;
-        done
+        let mut withheld = {
+            let mut state = self.state();
+            // Each path that is disabled below is notified to us; nobody else is to see to it meanwhile.
+            state.is_unsettled = false;
+            state.withheld.clone()
+        };
+        let adapters = Adapters::read(&engine, &withheld);
+        let done = adapters.and_then(|adapters| adapters.seize(&policy, &mut withheld, is_fresh));
+        let mut state = self.state();
+        state.withheld = withheld;
+        state.is_unsettled = !matches!(done, Ok(true));
+        done.map(drop)
+    }
+
+    /// Tries again what may not have been taken. The notification of a changed path is the place for that:
+    /// a notify object may change bindings there, but not while the changes are applied.
+    fn settle(&self) {
+        let is_due = self.state().is_unsettled;
+        if is_due {
+            // That it fails once more is no reason to refuse the change that we are told of.
+            let _ = self.seize(false);
+        }
     }
 
     /// Answers whether a path that is about to be added may be enabled. One that is added disabled loses
@@ -114,13 +135,15 @@ impl Notify {
     /// Undoes the enabling of a path that is not wanted. A path that goes comes with NCN_ENABLE or
     /// NCN_DISABLE as well, for what it was.
     fn notify(&self, flags: u32, path: Ref<INetCfgBindingPath>) -> Result<()> {
-        if has(flags, NCN_REMOVE.0) || !has(flags, NCN_ENABLE.0) || self.state().is_leaving {
+        if has(flags, NCN_REMOVE.0) || self.state().is_leaving {
             return Ok(());
         }
         let path = Path::from(path.ok()?.clone());
-        if path.is_enabled().unwrap_or(false) && self.is_refused(&path)? {
+        let is_on = has(flags, NCN_ENABLE.0) && path.is_enabled().unwrap_or(false);
+        if is_on && self.is_refused(&path)? {
             path.enable(false)?;
         }
+        self.settle();
         Ok(())
     }
 
@@ -194,6 +217,11 @@ impl INetCfgComponentSetup_Impl for Notify_Impl {
     fn Removing(&self) -> Result<()> {
         let (engine, policy) = self.tools()?;
         self.state().is_leaving = true;
+        if settings::is_upgrading() {
+            // What functions get back now, the next notify object would take again: a moment of traffic by a
+            // path that is not meant to be.
+            return Ok(());
+        }
         // An adapter that is absent now keeps its record for the next time.
         let mut withheld = self.state().withheld.clone();
         let done = Adapters::read(&engine, &withheld)?.release(&policy, &mut withheld);

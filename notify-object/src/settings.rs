@@ -6,15 +6,19 @@
 //! | `Supported` | MULTI_SZ | more of them, as `ven_XXXX&dev_XXXX` |
 //! | `MatchByMac` | DWORD | 0: only the lists count, not the address |
 //! | `Withheld\{adapter}` | MULTI_SZ | ours: tokens of the binding paths that the adapter gets back |
+//! | `Upgrading` | key | netkvmp's: VIOPROT is removed only to be installed again |
 
+use netcfg::names::{UPGRADING, VIOPROT_SETTINGS as KEY, WITHHELD};
 use windows_registry::{LOCAL_MACHINE, Result};
 
 use crate::policy::Policy;
 use crate::vf_list::VfList;
 use crate::withheld::Withheld;
 
-const KEY: &str = r"SYSTEM\CurrentControlSet\Control\VioProt";
-const WITHHELD: &str = "Withheld";
+/// Tells whether netkvmp installs a newer VIOPROT as soon as this one is gone.
+pub(crate) fn is_upgrading() -> bool {
+    LOCAL_MACHINE.open(format!(r"{KEY}\{UPGRADING}")).is_ok()
+}
 
 /// The rules as they are set. What is missing, or of another type, has its default.
 pub(crate) fn policy() -> Policy {

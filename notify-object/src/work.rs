@@ -54,7 +54,7 @@ impl Adapters {
     }
 
     /// Takes everything but VIOPROT from each virtual function. One that is new to us gets VIOPROT, and
-    /// so does one that we have refused it to; each does with `is_fresh`.
+    /// so does one that we have refused it to; each does with `is_fresh`. Whether all that had to go went.
     ///
     /// # Errors
     ///
@@ -65,8 +65,9 @@ impl Adapters {
         policy: &Policy,
         withheld: &mut Withheld,
         is_fresh: bool,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let all = self.facts();
+        let mut is_complete = true;
         let functions = self
             .0
             .iter()
@@ -75,12 +76,12 @@ impl Adapters {
             let is_new = is_fresh || !withheld.knows(name);
             withheld.claim(name);
             let paths = adapter.paths_above().unwrap_or_default();
-            first_failure(
-                paths
-                    .iter()
-                    .map(|path| seize_path(path, name, is_new, withheld)),
-            )
-        }))
+            first_failure(paths.iter().map(|path| {
+                is_complete &= seize_path(path, name, is_new, withheld)?;
+                Ok(())
+            }))
+        }))?;
+        Ok(is_complete)
     }
 
     /// Gives back what was withheld, and drops the record of each adapter that was served. A function
@@ -120,24 +121,30 @@ impl Adapters {
     }
 }
 
-/// Takes a path of the function `name` away, or gives it to VIOPROT.
+/// Takes a path of the function `name` away, or gives it to VIOPROT. Whether it went, if it had to; one
+/// that can't be read has not.
 ///
 /// # Errors
 ///
 /// VIOPROT can't be enabled.
-fn seize_path(path: &Path, name: &str, is_new: bool, withheld: &mut Withheld) -> Result<()> {
+fn seize_path(path: &Path, name: &str, is_new: bool, withheld: &mut Withheld) -> Result<bool> {
     let (Ok((owner, token)), Ok(is_enabled)) = (names(path), path.is_enabled()) else {
-        return Ok(());
+        return Ok(true);
     };
     match judge(&owner, Kind::Vf) {
-        Verdict::Refuse if is_enabled && path.enable(false).is_ok() => withheld.add(name, &token),
+        Verdict::Refuse if is_enabled => {
+            if path.enable(false).is_err() {
+                return Ok(false);
+            }
+            withheld.add(name, &token);
+        }
         Verdict::Keep if !is_enabled && (is_new || withheld.has(name, &token)) => {
             path.enable(true)?;
             withheld.remove(name, &token);
         }
         Verdict::Keep | Verdict::Refuse => {}
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The name and the facts of an adapter; `None` if it can't be read.

@@ -12,6 +12,7 @@ use windows::core::{Error, HSTRING, PCWSTR, PWSTR, Result};
 
 use crate::failure::Trouble;
 use crate::inf::{Package, decode};
+use crate::version::Version;
 
 /// The longest path that the function knows.
 const MAX_PATH: usize = 260;
@@ -27,18 +28,18 @@ fn folder() -> PathBuf {
 /// # Errors
 ///
 /// The folder can't be read. A file that can't be is none of ours.
-pub(super) fn packages() -> std::result::Result<Vec<(String, String)>, Trouble> {
+pub(super) fn packages() -> std::result::Result<Vec<(String, Version)>, Trouble> {
     let entries = fs::read_dir(folder()).map_err(|error| Trouble {
         what: "reading the folder of INFs failed".into(),
         reason: error.to_string(),
     })?;
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut found: Vec<(String, String)> = names.filter_map(package).collect();
+    let mut found: Vec<(String, Version)> = names.filter_map(package).collect();
     found.sort();
     Ok(found)
 }
 
-fn package(name: String) -> Option<(String, String)> {
+fn package(name: String) -> Option<(String, Version)> {
     let lower = name.to_ascii_lowercase();
     let is_published = lower.starts_with("oem") && lower.ends_with(".inf");
     if !is_published && lower != "vioprot.inf" {

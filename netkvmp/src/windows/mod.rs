@@ -11,6 +11,7 @@ use netcfg::{Apartment, Applied, Component, Locked, Removal, Session, class};
 
 use crate::deploy::System;
 use crate::failure::Trouble;
+use crate::version::Version;
 
 mod adapters;
 mod driver_store;
@@ -18,12 +19,16 @@ mod progress;
 mod query;
 mod rights;
 mod service;
+mod withheld;
 
 pub(crate) use progress::Progress;
 pub(crate) use query::query;
+use withheld::Record;
 
 /// How we introduce ourselves to those who wait for the lock.
 const CLIENT: &str = "netkvmp (NetKVM failover protocol setup)";
+
+const RECORDS: &str = "reading the records of withheld bindings";
 
 /// The system that the program runs on.
 pub(crate) struct Windows<'a> {
@@ -97,7 +102,7 @@ impl System for Windows<'_> {
         path.exists()
     }
 
-    fn packages(&self) -> Result<Vec<(String, String)>, Trouble> {
+    fn packages(&self) -> Result<Vec<(String, Version)>, Trouble> {
         driver_store::packages()
     }
 
@@ -136,7 +141,14 @@ impl System for Windows<'_> {
         Ok(Some(service::of_protocol(&instance)))
     }
 
+    fn origin(&self) -> Option<String> {
+        let instance = self.find().ok()??.instance().ok()?;
+        service::origin_of_protocol(&instance)
+    }
+
     fn install(&mut self) -> Result<bool, Trouble> {
+        // The notify object of a component that was removed just now would keep its file.
+        self.apartment.unload_unused();
         let done = self.session()?.install(&class::NETTRANS, VIOPROT);
         let done = done.map_err(|error| trouble("installing the component", &error))?;
         Ok(done == Applied::AfterReboot)
@@ -182,6 +194,28 @@ impl System for Windows<'_> {
 
     fn delete_service(&mut self) -> Result<(), Trouble> {
         service::delete().map_err(|error| trouble("deleting the service vioprot", &error))
+    }
+
+    fn keep_withheld(&mut self, on: bool) -> Result<(), Trouble> {
+        let done = withheld::set_upgrading(on);
+        done.map_err(|error| trouble("telling the notify object of the upgrade", &error))
+    }
+
+    fn withheld(&self) -> Result<Vec<String>, Trouble> {
+        let records = withheld::read().map_err(|error| trouble(RECORDS, &error))?;
+        Ok(records.iter().map(Record::name).collect())
+    }
+
+    fn give_back(&mut self) -> Result<Vec<String>, Trouble> {
+        let records = withheld::read().map_err(|error| trouble(RECORDS, &error))?;
+        let served = withheld::give_back(self.session()?, records);
+        let served = served.map_err(|error| trouble("enabling bindings again", &error))?;
+        Ok(served.iter().map(Record::name).collect())
+    }
+
+    fn forget(&mut self, adapters: &[String]) -> Result<(), Trouble> {
+        let done = withheld::forget(adapters);
+        done.map_err(|error| trouble("dropping the records of withheld bindings", &error))
     }
 
     fn announce(&self, step: &str) {

@@ -1,5 +1,6 @@
 //! What is being done, for who waits.
 
+use std::io::{self, Write};
 use std::time::Duration;
 
 use indicatif::ProgressBar;
@@ -27,7 +28,8 @@ impl Progress {
     /// Names the step that begins.
     pub(crate) fn announce(&self, step: &str) {
         if self.is_verbose {
-            eprintln!("{step}");
+            // Nobody listens, perhaps; the work is done all the same.
+            let _ = writeln!(io::stderr(), "{step}");
         } else if !self.spinner.is_hidden() {
             self.spinner.set_message(step.to_owned());
             self.spinner.enable_steady_tick(Duration::from_millis(100));

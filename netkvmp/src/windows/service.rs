@@ -6,7 +6,7 @@ use windows::Win32::System::Services::{
     CloseServiceHandle, DeleteService, OpenSCManagerW, OpenServiceW, SC_HANDLE, SC_MANAGER_CONNECT,
 };
 use windows::core::{GUID, PCWSTR, Result, w};
-use windows_registry::LOCAL_MACHINE;
+use windows_registry::{Key, LOCAL_MACHINE};
 
 const KEY: &str = r"SYSTEM\CurrentControlSet\Services\vioprot";
 const NETWORK: &str = r"SYSTEM\CurrentControlSet\Control\Network";
@@ -33,9 +33,21 @@ pub(super) fn exists() -> bool {
 
 /// The service of the protocol whose component has that instance identifier, or nothing.
 pub(super) fn of_protocol(instance: &GUID) -> String {
-    let ndi = LOCAL_MACHINE.open(format!(r"{NETWORK}\{CLASS_NETTRANS}\{{{instance:?}}}\Ndi"));
-    let service = ndi.and_then(|key| key.get_string("Service"));
+    let service = component(instance).and_then(|key| key.open("Ndi")?.get_string("Service"));
     service.unwrap_or_default()
+}
+
+/// The name of the INF that it was installed from, if Windows has noted that.
+pub(super) fn origin_of_protocol(instance: &GUID) -> Option<String> {
+    let path = component(instance).and_then(|key| key.get_string("InfPath"));
+    let path = path.ok()?;
+    let name = path.rsplit(['\\', '/']).next()?;
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// The key of the protocol's component.
+fn component(instance: &GUID) -> Result<Key> {
+    LOCAL_MACHINE.open(format!(r"{NETWORK}\{CLASS_NETTRANS}\{{{instance:?}}}"))
 }
 
 /// Deletes the entry.

@@ -11,6 +11,8 @@ use crate::tool::Tool;
 use crate::workspace::{self, Workspace};
 
 const TARGET: &str = "x86_64-pc-windows-gnu";
+/// What people build for on Windows. To look the crates over takes neither linker nor SDK.
+const MSVC: [&str; 2] = ["x86_64-pc-windows-msvc", "aarch64-pc-windows-msvc"];
 /// What has to be there, each with the option that makes it tell its version, and Debian's package of it.
 const PROGRAMS: [(&str, &str, &str); 5] = [
     ("wine", "--version", "wine"),
@@ -39,11 +41,15 @@ pub(super) fn run(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     for (program, option, package) in PROGRAMS {
         require(program, option, package)?;
     }
-    workspace::require_target(TARGET)?;
+    let targets = || MSVC.iter().copied().chain([TARGET]);
+    for target in targets() {
+        workspace::require_target(target)?;
+    }
     let packages = || PACKAGES.iter().flat_map(|package| ["--package", package]);
     let clippy = workspace
         .cargo("clippy")
-        .args(["--profile", "tools", "--target", TARGET])
+        .args(["--profile", "tools"])
+        .args(targets().flat_map(|target| ["--target", target]))
         .args(packages())
         .args(["--", "-D", "warnings"]);
     tally.check("clippy for Windows", clippy.run());

@@ -92,19 +92,6 @@ fn each_step_can_ask_for_a_restart() {
 }
 
 #[test]
-fn a_way_back_that_needs_a_restart_says_so() {
-    let mut system = Fake {
-        fails: vec!["apply"],
-        reboots: vec!["deinstall"],
-        ..Fake::default()
-    };
-    let failure = install(&mut system, &choice()).unwrap_err();
-    assert!(failure.needs_reboot());
-    assert!(failure.to_string().contains("restart Windows"), "{failure}");
-    assert_eq!(failure.exit_code(), 1);
-}
-
-#[test]
 fn the_configuration_is_closed_before_a_package_goes() {
     let is_closed_first = |system: &Fake| {
         let log = system.log.borrow();

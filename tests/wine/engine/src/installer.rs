@@ -190,26 +190,44 @@ pub(crate) fn remove(record: &Record) -> Result<()> {
     store::remove(&path)
 }
 
-/// Looks through the INF folder: path, description, install section.
+/// Looks through the INF folder for the best INF, by the date and then the number of its `DriverVer`: path,
+/// description, install section.
 fn locate(class: &GUID, id: &str) -> Result<(String, String, String)> {
     let nothing = || Error::from_hresult(HRESULT::from_win32(ERROR_FILE_NOT_FOUND.0));
     let folder = fs::read_dir(INF_FOLDER).map_err(|_| nothing())?;
     let names = folder.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     // Windows gives those of third parties a name of its own; Wine leaves them theirs.
-    let mut names: Vec<String> = names
-        .filter(|name| name.to_ascii_lowercase().ends_with(".inf"))
-        .collect();
-    names.sort();
-    for name in names {
+    let names = names.filter(|name| name.to_ascii_lowercase().ends_with(".inf"));
+    let matching = names.filter_map(|name| {
         let path = format!(r"{INF_FOLDER}\{name}");
-        let Ok(inf) = Inf::open(&path) else {
-            continue;
-        };
-        if let Some((description, section)) = find_model(&inf, class, id) {
-            return Ok((path, description, section));
-        }
+        let inf = Inf::open(&path).ok()?;
+        let (description, section) = find_model(&inf, class, id)?;
+        Some((version(&inf), (path, description, section)))
+    });
+    let best = matching.max_by(|(one, _), (other, _)| one.cmp(other));
+    best.map(|(_, found)| found).ok_or_else(nothing)
+}
+
+/// Year, month, day, and the parts of the number.
+fn version(inf: &Inf) -> Vec<u32> {
+    let lines = inf.lines("Version");
+    let line = lines.iter().find(|line| {
+        line.first()
+            .is_some_and(|key| key.eq_ignore_ascii_case("DriverVer"))
+    });
+    let field = |index| line.and_then(|line| line.get(index));
+    let numbers = |index, mark| {
+        let parts = field(index)
+            .into_iter()
+            .flat_map(move |text: &String| text.split(mark));
+        parts.filter_map(|part| part.trim().parse().ok())
+    };
+    let mut date: Vec<u32> = numbers(1, '/').collect();
+    // It begins with the month.
+    if !date.is_empty() {
+        date.rotate_right(1);
     }
-    Err(nothing())
+    date.into_iter().chain(numbers(2, '.')).collect()
 }
 
 /// Setupapi would ask the user for a medium that has what is missing.

@@ -3,27 +3,17 @@
 use anyhow::{Context, Result};
 use wine_host::{Machine, Network};
 
-use crate::{FREE, OTHER, OTHER_ID, TAKEN, VF, VF_ID, VIRTIO, VIRTIO_ID, furnish, machine, paths};
+use crate::faults::installed;
+use crate::{
+    FREE, OTHER, OTHER_ID, TAKEN, VF, VIRTIO, VIRTIO_ID, add_vf, furnish, machine, paths, with_vf,
+};
 
 const SETTINGS: &str = r"HKLM\System\CurrentControlSet\Control\VioProt";
 
-fn install(machine: &Machine) -> Result<()> {
-    let ran = machine.netkvmp(&["install"])?;
-    anyhow::ensure!(ran.code == 0, "{ran:?}");
-    Ok(())
-}
-
-fn add_vf(machine: &Machine) -> Result<()> {
-    machine.tool(&["adapter", VF, VF_ID])?;
-    machine.tool(&["rescan"])?;
-    Ok(())
-}
-
 #[test]
 fn a_function_that_is_there_at_installation_keeps_vioprot_only() -> Result<()> {
-    let machine = machine()?;
-    add_vf(&machine)?;
-    install(&machine)?;
+    let machine = with_vf()?;
+    installed(&machine)?;
     assert_eq!(paths(&machine, VF)?, TAKEN);
     assert_eq!(paths(&machine, VIRTIO)?, FREE);
     assert_eq!(paths(&machine, OTHER)?, FREE);
@@ -39,7 +29,7 @@ fn a_function_that_is_there_at_installation_keeps_vioprot_only() -> Result<()> {
 #[test]
 fn a_function_that_comes_later_keeps_vioprot_only() -> Result<()> {
     let machine = machine()?;
-    install(&machine)?;
+    installed(&machine)?;
     add_vf(&machine)?;
     assert_eq!(paths(&machine, VF)?, TAKEN);
     assert_eq!(paths(&machine, VIRTIO)?, FREE);
@@ -50,7 +40,7 @@ fn a_function_that_comes_later_keeps_vioprot_only() -> Result<()> {
 #[test]
 fn an_ordinary_adapter_that_comes_later_keeps_everything_but_vioprot() -> Result<()> {
     let machine = machine()?;
-    install(&machine)?;
+    installed(&machine)?;
     machine.tool(&["adapter", VF, &OTHER_ID.replace("28", "30")])?;
     machine.tool(&["rescan"])?;
     assert_eq!(paths(&machine, VF)?, FREE);
@@ -59,11 +49,10 @@ fn an_ordinary_adapter_that_comes_later_keeps_everything_but_vioprot() -> Result
 
 #[test]
 fn the_function_gets_back_what_it_had_and_no_more() -> Result<()> {
-    let machine = machine()?;
-    add_vf(&machine)?;
+    let machine = with_vf()?;
     machine.tool(&["disable", &format!("ms_netbt->ms_tcpip->{VF}")])?;
     let before = machine.state()?;
-    install(&machine)?;
+    installed(&machine)?;
     let ran = machine.netkvmp(&["uninstall"])?;
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(machine.state()?, before);
@@ -81,7 +70,7 @@ fn of_two_paths_of_one_owner_only_the_one_that_was_taken_comes_back() -> Result<
     machine.tool(&["disable", &format!("ms_netbt->ms_tcpip->{VF}")])?;
     let before = machine.state()?;
     assert!(before.contains(&format!("ms_netbt->ms_tcpip6->{VF} on")));
-    install(&machine)?;
+    installed(&machine)?;
     let state = machine.state()?;
     assert!(state.contains(&format!("ms_netbt->ms_tcpip6->{VF} off")));
     let ran = machine.netkvmp(&["uninstall"])?;
@@ -91,24 +80,40 @@ fn of_two_paths_of_one_owner_only_the_one_that_was_taken_comes_back() -> Result<
 }
 
 #[test]
-fn a_function_that_is_absent_keeps_its_record() -> Result<()> {
-    let machine = machine()?;
-    add_vf(&machine)?;
-    install(&machine)?;
+fn a_function_that_is_absent_gets_its_bindings_when_it_is_back() -> Result<()> {
+    let machine = with_vf()?;
+    installed(&machine)?;
     machine.tool(&["remove-adapter", VF])?;
     let ran = machine.netkvmp(&["uninstall"])?;
     assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.contains(&format!("Not there: {VF}")), "{ran:?}");
+    let is_record = |line: &String| line.starts_with("withheld");
     let state = machine.state()?;
-    let record = state.iter().find(|line| line.starts_with("withheld"));
+    let record = state.iter().find(|line| is_record(line));
     let record = record.context("no record")?;
     assert!(record.contains(&format!("ms_tcpip->{VF}")), "{record}");
+    let ran = machine.netkvmp(&["uninstall", "--json"])?;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let told = format!(r#"{{"absent":["{VF}"],"result":"nothing-installed"}}"#);
+    assert_eq!(ran.out.trim(), told);
+    // It is back, as it was when it went.
+    add_vf(&machine)?;
+    for line in paths(&machine, VF)? {
+        let owner = line.strip_suffix(" on").context(line.clone())?;
+        machine.tool(&["disable", &format!("{owner}->{VF}")])?;
+    }
+    let ran = machine.netkvmp(&["uninstall"])?;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.contains(&format!("record of {VF}")), "{ran:?}");
+    assert_eq!(paths(&machine, VF)?, &FREE[..3]);
+    assert!(!machine.state()?.iter().any(is_record));
     Ok(())
 }
 
 #[test]
 fn a_function_that_came_later_gets_its_bindings_when_vioprot_goes() -> Result<()> {
     let machine = machine()?;
-    install(&machine)?;
+    installed(&machine)?;
     add_vf(&machine)?;
     machine.netkvmp(&["uninstall"])?;
     assert_eq!(paths(&machine, VF)?, &FREE[..3]);
@@ -118,7 +123,7 @@ fn a_function_that_came_later_gets_its_bindings_when_vioprot_goes() -> Result<()
 #[test]
 fn a_function_that_goes_and_comes_back_is_taken_again() -> Result<()> {
     let machine = machine()?;
-    install(&machine)?;
+    installed(&machine)?;
     add_vf(&machine)?;
     machine.tool(&["remove-adapter", VF])?;
     machine.tool(&["rescan"])?;
@@ -132,9 +137,8 @@ fn a_function_that_goes_and_comes_back_is_taken_again() -> Result<()> {
 
 #[test]
 fn ticking_a_box_does_not_help() -> Result<()> {
-    let machine = machine()?;
-    add_vf(&machine)?;
-    install(&machine)?;
+    let machine = with_vf()?;
+    installed(&machine)?;
     machine.tool(&["enable", &format!("ms_tcpip->{VF}")])?;
     machine.tool(&["enable", &format!("vioprot->{OTHER}")])?;
     machine.tool(&["enable", &format!("vioprot->{VIRTIO}")])?;
@@ -146,11 +150,10 @@ fn ticking_a_box_does_not_help() -> Result<()> {
 
 #[test]
 fn the_administrators_list_counts() -> Result<()> {
-    let machine = machine()?;
-    add_vf(&machine)?;
+    let machine = with_vf()?;
     machine.set(SETTINGS, "Supported", "REG_MULTI_SZ", "ven_10ec&dev_8168")?;
     machine.set(SETTINGS, "NoDefaults", "REG_DWORD", "1")?;
-    install(&machine)?;
+    installed(&machine)?;
     assert_eq!(paths(&machine, OTHER)?, TAKEN);
     assert_eq!(paths(&machine, VF)?, FREE);
     Ok(())
@@ -176,7 +179,7 @@ pub(crate) fn twins() -> Result<(Machine, String, String)> {
 fn an_adapter_with_the_address_of_netkvm_is_a_function() -> Result<()> {
     let (machine, virtio, other) = twins()?;
     furnish(&machine, &virtio, &other)?;
-    install(&machine)?;
+    installed(&machine)?;
     assert_eq!(paths(&machine, &other)?, TAKEN);
     assert_eq!(paths(&machine, &virtio)?, FREE);
     let status = machine.netkvmp(&["query"])?;
@@ -190,7 +193,7 @@ fn unless_the_administrator_says_that_addresses_do_not_count() -> Result<()> {
     let (machine, virtio, other) = twins()?;
     furnish(&machine, &virtio, &other)?;
     machine.set(SETTINGS, "MatchByMac", "REG_DWORD", "0")?;
-    install(&machine)?;
+    installed(&machine)?;
     assert_eq!(paths(&machine, &other)?, FREE);
     assert_eq!(paths(&machine, &virtio)?, FREE);
     Ok(())
@@ -200,7 +203,7 @@ fn unless_the_administrator_says_that_addresses_do_not_count() -> Result<()> {
 fn netkvm_that_comes_later_makes_a_function_of_its_twin() -> Result<()> {
     let (machine, virtio, other) = twins()?;
     furnish(&machine, VIRTIO, &other)?;
-    install(&machine)?;
+    installed(&machine)?;
     assert_eq!(paths(&machine, &other)?, FREE);
     machine.tool(&["adapter", &virtio, VIRTIO_ID])?;
     machine.tool(&["rescan"])?;

@@ -3,23 +3,56 @@
 use anyhow::Result;
 use wine_host::Machine;
 
-use crate::{TAKEN, VF, VF_ID, machine, paths};
+use crate::{FREE, TAKEN, VF, paths, with_vf};
 
 /// The exit code of a process that the stand-in has ended.
 const KILLED: i32 = 99;
 
-fn with_vf() -> Result<Machine> {
-    let machine = machine()?;
-    machine.tool(&["adapter", VF, VF_ID])?;
-    machine.tool(&["rescan"])?;
-    Ok(machine)
+/// Installs VIOPROT.
+pub(crate) fn installed(machine: &Machine) -> Result<()> {
+    let ran = machine.netkvmp(&["install"])?;
+    anyhow::ensure!(ran.code == 0, "{ran:?}");
+    Ok(())
+}
+
+/// Runs the command once for each call of the engine, which fails; each run undoes what it has done.
+pub(crate) fn is_undone(machine: &Machine, command: &[&str], calls: &[&str]) -> Result<()> {
+    let before = machine.state()?;
+    for call in calls {
+        machine.fail(&[&format!("{call}=8007001F")])?;
+        let ran = machine.netkvmp(command)?;
+        assert_eq!(ran.code, 1, "{call}: {ran:?}");
+        assert!(ran.err.contains("0x8007001f"), "{call}: {ran:?}");
+        assert_eq!(machine.state()?, before, "{call}");
+    }
+    Ok(())
+}
+
+/// Prepares the machine, and ends the command at a call of the engine; once for each call. Whatever is
+/// left, `uninstall` cleans it up.
+pub(crate) fn is_cleaned_up(
+    machine: &Machine,
+    prepare: impl Fn() -> Result<()>,
+    command: &[&str],
+    calls: &[&str],
+) -> Result<()> {
+    let before = machine.state()?;
+    for call in calls {
+        prepare()?;
+        machine.fail(&[&format!("{call}=kill")])?;
+        let ran = machine.netkvmp(command)?;
+        assert_eq!(ran.code, KILLED, "{call}: {ran:?}");
+        let ran = machine.netkvmp(&["uninstall"])?;
+        assert_eq!(ran.code, 0, "{call}: {ran:?}");
+        assert_eq!(machine.state()?, before, "{call}");
+    }
+    Ok(())
 }
 
 #[test]
 fn an_installation_that_fails_leaves_nothing_behind() -> Result<()> {
     let machine = with_vf()?;
-    let before = machine.state()?;
-    for call in [
+    let calls = [
         "AcquireWriteLock",
         "Initialize",
         "FindComponent",
@@ -37,24 +70,17 @@ fn an_installation_that_fails_leaves_nothing_behind() -> Result<()> {
         "Apply",
         "ApplyRegistryChanges",
         "ApplyPnpChanges",
-    ] {
-        machine.fail(&[&format!("{call}=8007001F")])?;
-        let ran = machine.netkvmp(&["install"])?;
-        assert_eq!(ran.code, 1, "{call}: {ran:?}");
-        assert!(ran.err.contains("0x8007001f"), "{call}: {ran:?}");
-        assert_eq!(machine.state()?, before, "{call}");
-    }
+    ];
+    is_undone(&machine, &["install"], &calls)?;
     let ran = machine.netkvmp(&["install"])?;
     assert_eq!(ran.code, 0, "{ran:?}");
     Ok(())
 }
 
-/// `netkvmp` is ended at each step; whatever is left, `uninstall` cleans it up.
 #[test]
 fn an_installation_that_is_killed_is_cleaned_up_later() -> Result<()> {
     let machine = with_vf()?;
-    let before = machine.state()?;
-    for call in [
+    let calls = [
         "AcquireWriteLock",
         "Initialize",
         "INetCfgClassSetup::Install",
@@ -70,54 +96,34 @@ fn an_installation_that_is_killed_is_cleaned_up_later() -> Result<()> {
         "ApplyRegistryChanges",
         "ApplyPnpChanges",
         "Uninitialize",
-    ] {
-        machine.fail(&[&format!("{call}=kill")])?;
-        let ran = machine.netkvmp(&["install"])?;
-        assert_eq!(ran.code, KILLED, "{call}: {ran:?}");
-        let ran = machine.netkvmp(&["uninstall"])?;
-        assert_eq!(ran.code, 0, "{call}: {ran:?}");
-        assert_eq!(machine.state()?, before, "{call}");
-    }
-    Ok(())
+    ];
+    is_cleaned_up(&machine, || Ok(()), &["install"], &calls)
 }
 
 #[test]
 fn a_removal_that_is_killed_is_completed_later() -> Result<()> {
     let machine = with_vf()?;
-    let before = machine.state()?;
-    for call in [
+    let calls = [
         "DeInstall",
         "Removing",
         "Apply",
         "ApplyRegistryChanges",
         "Uninitialize",
-    ] {
-        machine.netkvmp(&["install"])?;
-        machine.fail(&[&format!("{call}=kill")])?;
-        let ran = machine.netkvmp(&["uninstall"])?;
-        assert_eq!(ran.code, KILLED, "{call}: {ran:?}");
-        let ran = machine.netkvmp(&["uninstall"])?;
-        assert_eq!(ran.code, 0, "{call}: {ran:?}");
-        assert_eq!(machine.state()?, before, "{call}");
-    }
-    Ok(())
+    ];
+    let installed = || installed(&machine);
+    is_cleaned_up(&machine, installed, &["uninstall"], &calls)
 }
 
-/// A function that keeps a path is no reason to do without the protocol.
+/// A function that keeps its paths is no reason to do without the protocol.
 #[test]
-fn a_path_that_can_not_be_taken_is_no_failure() -> Result<()> {
+fn paths_that_can_not_be_taken_are_no_failure() -> Result<()> {
     let machine = with_vf()?;
     let before = machine.state()?;
-    machine.fail(&["Enable=8007001F"])?;
+    machine.fail(&["Enable*=8007001F"])?;
     let ran = machine.netkvmp(&["install"])?;
     assert_eq!(ran.code, 0, "{ran:?}");
     let kept = paths(&machine, VF)?;
-    let differ: Vec<_> = kept
-        .iter()
-        .zip(TAKEN)
-        .filter(|(is, taken)| is != taken)
-        .collect();
-    assert_eq!(differ.len(), 1, "{kept:?}");
+    assert_eq!(kept, [&FREE[..3], &TAKEN[3..]].concat());
     let ran = machine.netkvmp(&["uninstall"])?;
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(machine.state()?, before);
@@ -128,7 +134,7 @@ fn a_path_that_can_not_be_taken_is_no_failure() -> Result<()> {
 #[test]
 fn a_path_that_goes_is_not_touched() -> Result<()> {
     let machine = with_vf()?;
-    machine.fail(&["Enable=8007001F"])?;
+    machine.fail(&["Enable*=8007001F"])?;
     machine.netkvmp(&["install"])?;
     machine.calls()?;
     machine.tool(&["deinstall", "ms_tcpip"])?;
@@ -146,9 +152,8 @@ fn a_path_that_goes_is_not_touched() -> Result<()> {
 #[test]
 fn a_removal_that_fails_is_undone() -> Result<()> {
     let machine = with_vf()?;
-    machine.netkvmp(&["install"])?;
-    let before = machine.state()?;
-    for call in [
+    installed(&machine)?;
+    let calls = [
         "AcquireWriteLock",
         "Initialize",
         "FindComponent",
@@ -157,14 +162,8 @@ fn a_removal_that_fails_is_undone() -> Result<()> {
         "Removing",
         "Apply",
         "ApplyRegistryChanges",
-    ] {
-        machine.fail(&[&format!("{call}=8007001F")])?;
-        let ran = machine.netkvmp(&["uninstall"])?;
-        assert_eq!(ran.code, 1, "{call}: {ran:?}");
-        assert!(ran.err.contains("0x8007001f"), "{call}: {ran:?}");
-        assert_eq!(machine.state()?, before, "{call}");
-    }
-    Ok(())
+    ];
+    is_undone(&machine, &["uninstall"], &calls)
 }
 
 #[test]

@@ -3,8 +3,10 @@
 mod bindings;
 mod control;
 mod faults;
+mod lists;
 mod netsh;
 mod setup;
+mod upgrade;
 
 use anyhow::Result;
 use wine_host::Machine;
@@ -22,6 +24,20 @@ pub(crate) fn machine() -> Result<Machine> {
     let machine = Machine::new()?;
     furnish(&machine, VIRTIO, OTHER)?;
     Ok(machine)
+}
+
+/// The same, with a virtual function.
+pub(crate) fn with_vf() -> Result<Machine> {
+    let machine = machine()?;
+    add_vf(&machine)?;
+    Ok(machine)
+}
+
+/// A virtual function comes.
+pub(crate) fn add_vf(machine: &Machine) -> Result<()> {
+    machine.tool(&["adapter", VF, VF_ID])?;
+    machine.tool(&["rescan"])?;
+    Ok(())
 }
 
 pub(crate) fn furnish(machine: &Machine, virtio: &str, other: &str) -> Result<()> {

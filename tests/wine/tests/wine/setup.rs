@@ -1,21 +1,15 @@
 //! `netkvmp` as an administrator uses it.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::os::fd::OwnedFd;
 
 use anyhow::{Context, Result};
-use wine_host::Machine;
 
-use crate::{TAKEN, VF, VF_ID, VIRTIO, machine, paths};
+use crate::{TAKEN, VF, VIRTIO, machine, paths, with_vf};
 
 fn starts(state: &[String], word: &str) -> usize {
     state.iter().filter(|line| line.starts_with(word)).count()
-}
-
-fn with_vf() -> Result<Machine> {
-    let machine = machine()?;
-    machine.tool(&["adapter", VF, VF_ID])?;
-    machine.tool(&["rescan"])?;
-    Ok(machine)
 }
 
 #[test]
@@ -136,6 +130,23 @@ fn a_restart_that_is_needed_is_told() -> Result<()> {
         assert_eq!(ran.code, 3010 & 0xff, "{call}: {ran:?}");
         assert!(ran.out.contains("Restart Windows"), "{call}: {ran:?}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_restart_that_is_needed_is_told_by_a_failure_too() -> Result<()> {
+    let machine = machine()?;
+    let knobs = r"HKLM\Software\NetcfgStandIn";
+    machine.set(knobs, "Reboot", "REG_SZ", "DeInstall")?;
+    machine.netkvmp(&["install"])?;
+    machine.fail(&["Apply=8007001F"])?;
+    let ran = machine.netkvmp(&["uninstall", "--json"])?;
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.out.contains(r#""reboot":true"#), "{ran:?}");
+    machine.fail(&["Apply=8007001F", "Cancel=8007001F"])?;
+    let ran = machine.netkvmp(&["uninstall"])?;
+    assert_eq!(ran.code, 8, "{ran:?}");
+    assert!(ran.err.contains("Restart Windows, then run"), "{ran:?}");
     Ok(())
 }
 
@@ -341,18 +352,31 @@ fn json_is_one_object_on_standard_output() -> Result<()> {
     Ok(())
 }
 
+/// A device that takes nothing, and a pipe that nobody reads from any more.
 #[test]
 fn an_output_that_takes_nothing_changes_no_exit_code() -> Result<()> {
     let machine = machine()?;
-    let full = || std::fs::File::options().write(true).open("/dev/full");
-    for (arguments, code) in [(["query", "--json"], 0), (["install", "--inf=no"], 5)] {
-        let [command, option] = arguments;
-        let words = [r"C:\pkg\netkvmp.exe", command, option];
-        assert_eq!(
-            machine.run_into(&words, full()?, full()?)?,
-            code,
-            "{command}"
-        );
+    let full = || Ok(File::options().write(true).open("/dev/full")?);
+    let closed = || {
+        let (reader, writer) = std::io::pipe()?;
+        drop(reader);
+        Ok(File::from(OwnedFd::from(writer)))
+    };
+    let outputs: [&dyn Fn() -> Result<File>; 2] = [&full, &closed];
+    for output in outputs {
+        for (arguments, code) in [
+            (["query", "--json"], 0),
+            // One line after the other, to standard output and to standard error.
+            (["query", "--no-wait"], 0),
+            (["install", "--verbose"], 0),
+            (["uninstall", "--verbose"], 0),
+            (["install", "--inf=no"], 5),
+        ] {
+            let [command, option] = arguments;
+            let words = [r"C:\pkg\netkvmp.exe", command, option];
+            let ended = machine.run_into(&words, output()?, output()?)?;
+            assert_eq!(ended, code, "{arguments:?}");
+        }
     }
     Ok(())
 }
