@@ -150,6 +150,9 @@ pub(crate) fn why_not(record: &AdapterRecord, configured: Configured) -> Option<
             "the virtual function's link is down; look at the physical function's link and the switch"
                 .into()
         }
+        WhyNot::NotRegistered(status) => format!(
+            "Windows has not registered the protocol VIOPROT (status {status:#010x}); restart Windows"
+        ),
         WhyNot::Settling => "the switch to the virtual function is under way; wait a moment".into(),
     })
 }
