@@ -199,10 +199,10 @@ mod tests {
             .filter_map(|reason| why_not(&record(reason), Configured::Bound))
             .collect();
         // All but `Carries`.
-        assert_eq!(all.len(), 11);
+        assert_eq!(all.len(), 12);
         all.sort();
         all.dedup();
-        assert_eq!(all.len(), 11);
+        assert_eq!(all.len(), 12);
         assert_eq!(why_not(&record(WhyNot::Carries), Configured::NoTwin), None);
     }
 

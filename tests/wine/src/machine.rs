@@ -209,7 +209,7 @@ impl Machine {
     pub fn tool(&self, words: &[&str]) -> Result<String> {
         let ran = self.run(&[&[r"C:\pkg\netcfg-tool.exe"], words].concat())?;
         if ran.code != 0 {
-            bail!("netcfg-tool {words:?}: {}", ran.err);
+            bail!("netcfg-tool {words:?} ended with {}: {}", ran.code, ran.err);
         }
         Ok(ran.out)
     }
