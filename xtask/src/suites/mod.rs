@@ -1,8 +1,9 @@
 //! `cargo xtask test`: the suites, and the sum over everything that they ran.
 //!
-//! Without names it runs all but the one that needs Wine.
+//! Without names it runs all.
 
 use std::process::ExitCode;
+use std::thread;
 
 use anyhow::{Result, bail};
 
@@ -11,6 +12,7 @@ use crate::workspace::Workspace;
 mod core;
 mod host;
 mod nightly;
+mod packages;
 mod qemu;
 mod tally;
 mod tsan;
@@ -23,8 +25,8 @@ use tally::Tally;
 /// A suite by name.
 struct Suite {
     name: &'static str,
-    /// Whether it runs without being named.
-    is_usual: bool,
+    /// It waits more than it works, and runs while the one before it does.
+    is_beside: bool,
     run: fn(&Workspace, &mut Tally) -> Result<()>,
 }
 
@@ -32,37 +34,37 @@ struct Suite {
 const ALL: [Suite; 6] = [
     Suite {
         name: "unit",
-        is_usual: true,
+        is_beside: false,
         run: unit::run,
     },
     Suite {
         name: "core",
-        is_usual: true,
+        is_beside: false,
         run: core::run,
     },
     Suite {
         name: "host",
-        is_usual: true,
+        is_beside: false,
         run: host::run,
     },
     Suite {
         name: "qemu",
-        is_usual: true,
+        is_beside: false,
         run: qemu::run,
     },
     Suite {
         name: "tsan",
-        is_usual: true,
+        is_beside: false,
         run: tsan::run,
     },
     Suite {
         name: "wine",
-        is_usual: false,
+        is_beside: true,
         run: wine::run,
     },
 ];
 
-/// Runs the named suites, or the usual ones. The last line is the sum.
+/// Runs the named suites, or all. The last line is the sum.
 ///
 /// # Errors
 ///
@@ -70,15 +72,11 @@ const ALL: [Suite; 6] = [
 pub(crate) fn run(workspace: &Workspace, names: &[String]) -> Result<ExitCode> {
     let chosen = choose(names)?;
     let mut sum = Tally::default();
-    for suite in chosen {
-        let mut tally = Tally::default();
-        // A suite that can't go on has failed; the others still run.
-        if let Err(error) = (suite.run)(workspace, &mut tally) {
-            eprintln!("error: {error:#}");
-            tally.fail(suite.name);
+    for together in chosen.chunk_by(|_, next| next.is_beside) {
+        for (suite, tally) in run_together(workspace, together) {
+            println!("suite {}: {tally}", suite.name);
+            sum.add(tally);
         }
-        println!("suite {}: {tally}", suite.name);
-        sum.add(tally);
     }
     for name in &sum.failures {
         println!("failed: {name}");
@@ -91,6 +89,38 @@ pub(crate) fn run(workspace: &Workspace, names: &[String]) -> Result<ExitCode> {
     })
 }
 
+/// Runs suites at the same time, each with what it has found.
+fn run_together(workspace: &Workspace, suites: &[&'static Suite]) -> Vec<(&'static Suite, Tally)> {
+    thread::scope(|scope| {
+        let running: Vec<_> = suites
+            .iter()
+            .map(|suite| (*suite, scope.spawn(|| run_one(workspace, suite))))
+            .collect();
+        let ended = running.into_iter().map(|(suite, thread)| {
+            let tally = thread.join().unwrap_or_else(|_| failed(suite));
+            (suite, tally)
+        });
+        ended.collect()
+    })
+}
+
+fn run_one(workspace: &Workspace, suite: &Suite) -> Tally {
+    let mut tally = Tally::default();
+    // A suite that can't go on has failed; the others still run.
+    if let Err(error) = (suite.run)(workspace, &mut tally) {
+        eprintln!("error: {error:#}");
+        tally.fail(suite.name);
+    }
+    tally
+}
+
+/// Of a suite that has panicked.
+fn failed(suite: &Suite) -> Tally {
+    let mut tally = Tally::default();
+    tally.fail(suite.name);
+    tally
+}
+
 fn choose(names: &[String]) -> Result<Vec<&'static Suite>> {
     let known = || ALL.map(|suite| suite.name).join(", ");
     for name in names {
@@ -98,13 +128,7 @@ fn choose(names: &[String]) -> Result<Vec<&'static Suite>> {
             bail!("no suite `{name}`; there are: {}", known());
         }
     }
-    let wanted = |suite: &&Suite| {
-        if names.is_empty() {
-            suite.is_usual
-        } else {
-            names.iter().any(|name| name == suite.name)
-        }
-    };
+    let wanted = |suite: &&Suite| names.is_empty() || names.iter().any(|name| name == suite.name);
     Ok(ALL.iter().filter(wanted).collect())
 }
 
@@ -118,10 +142,10 @@ mod tests {
     }
 
     #[test]
-    fn no_name_means_the_usual_suites() {
+    fn no_name_means_all_suites() {
         assert_eq!(
             chosen(&[]).unwrap(),
-            ["unit", "core", "host", "qemu", "tsan"]
+            ["unit", "core", "host", "qemu", "tsan", "wine"]
         );
     }
 

@@ -4,16 +4,19 @@ use std::fs::OpenOptions;
 
 use anyhow::{Context, Result, ensure};
 
+use super::packages::{Program, is_root};
 use super::tally::Tally;
 use crate::driver::{self, Arch, BuildArgs};
 use crate::tool::Tool;
 use crate::workspace::Workspace;
 
-const QEMU: &str = "qemu-system-x86_64";
+const QEMU: Program = Program {
+    name: "qemu-system-x86_64",
+    option: "--version",
+    package: "qemu-system-x86",
+};
 /// What makes TAP devices.
 const TUN: &str = "/dev/net/tun";
-/// Debian's package of it.
-const PACKAGE: &str = "qemu-system-x86";
 
 /// Runs the suite.
 ///
@@ -57,10 +60,6 @@ fn can_make_taps() -> Result<()> {
     namespace.map(drop)
 }
 
-fn is_root() -> Result<bool> {
-    Ok(Tool::new("id").arg("--user").output()?.trim() == "0")
-}
-
 /// Makes sure that there is a QEMU; installs it if that is possible. Returns what it says of its
 /// version.
 ///
@@ -68,26 +67,5 @@ fn is_root() -> Result<bool> {
 ///
 /// It is missing and can't be installed.
 pub(crate) fn require_qemu() -> Result<String> {
-    if let Ok(version) = version() {
-        return Ok(version);
-    }
-    ensure!(
-        is_root()?,
-        "this needs {QEMU}; install it with: apt-get install {PACKAGE}"
-    );
-    Tool::new("apt-get").arg("update").show_errors().output()?;
-    Tool::new("apt-get")
-        .args(["install", "--yes", "--no-install-recommends", PACKAGE])
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .show_errors()
-        .output()
-        .with_context(|| format!("{QEMU} is missing"))?;
-    version()
-}
-
-/// The first line of what QEMU says.
-fn version() -> Result<String> {
-    let told = Tool::new(QEMU).arg("--version").output()?;
-    let first = told.lines().next().map(str::to_owned);
-    first.with_context(|| format!("{QEMU} has no version"))
+    QEMU.require()
 }

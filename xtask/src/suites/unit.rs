@@ -73,14 +73,16 @@ fn kernel_clippy(workspace: &Workspace, tally: &mut Tally, arch: Arch) {
 }
 
 fn tests(workspace: &Workspace, tally: &mut Tally) {
+    // In the profile of the other suites, which have most of it built then.
     let all = workspace
         .cargo("test")
+        .args(["--profile", "tools"])
         .args(["--workspace", "--exclude", "scenarios"])
         .args(["--exclude", "qemu-host", "--exclude", "wine-host"])
         .args(images_excluded())
         .arg("--no-fail-fast");
     tally.cargo_test("tests of the crates", all);
-    // The other tests of these run the image: suites `host` and `qemu`, which have them in this profile.
+    // The other tests of these run the image: suites `host` and `qemu`.
     let report = workspace
         .cargo("test")
         .args(["--profile", "tools", "--lib"])

@@ -3,25 +3,37 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 
+use super::packages::Program;
 use super::tally::Tally;
 use crate::driver::{self, Arch, BuildArgs, test_drivers};
-use crate::tool::Tool;
 use crate::workspace::{self, Workspace};
 
 const TARGET: &str = "x86_64-pc-windows-gnu";
 /// What people build for on Windows. To look the crates over takes neither linker nor SDK.
 const MSVC: [&str; 2] = ["x86_64-pc-windows-msvc", "aarch64-pc-windows-msvc"];
-/// What has to be there, each with the option that makes it tell its version, and Debian's package of it.
-const PROGRAMS: [(&str, &str, &str); 5] = [
-    ("wine", "--version", "wine"),
-    ("x86_64-w64-mingw32-gcc", "--version", "mingw-w64"),
+const PROGRAMS: [Program; 5] = [
+    program("wine", "--version", "wine"),
+    program(
+        "x86_64-w64-mingw32-gcc",
+        "--version",
+        "gcc-mingw-w64-x86-64-win32",
+    ),
     // What the tests of MAC addresses make network namespaces with.
-    ("ip", "-Version", "iproute2"),
-    ("unshare", "--version", "util-linux"),
-    ("nsenter", "--version", "util-linux"),
+    program("ip", "-Version", "iproute2"),
+    program("unshare", "--version", "util-linux"),
+    program("nsenter", "--version", "util-linux"),
 ];
+
+const fn program(name: &'static str, option: &'static str, package: &'static str) -> Program {
+    Program {
+        name,
+        option,
+        package,
+    }
+}
+
 /// The crates whose Windows half only a Windows target compiles.
 const PACKAGES: [&str; 6] = [
     "netcfg",
@@ -38,8 +50,8 @@ const PACKAGES: [&str; 6] = [
 ///
 /// Wine, the linker or the target is missing and can't be installed.
 pub(super) fn run(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
-    for (program, option, package) in PROGRAMS {
-        require(program, option, package)?;
+    for program in &PROGRAMS {
+        program.require()?;
     }
     let targets = || MSVC.iter().copied().chain([TARGET]);
     for target in targets() {
@@ -70,7 +82,7 @@ pub(super) fn run(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     let tests = workspace
         .cargo("test")
         .args(["--profile", "tools", "--package", "wine-host"])
-        // Wine's start is heavy; two prefixes at once gain nothing.
+        // It runs beside another suite, and Wine's start is heavy.
         .args(["--no-fail-fast", "--", "--test-threads=1"])
         .env("NETKVM_SYS", image);
     tally.cargo_test("programs in Wine", tests);
@@ -96,26 +108,4 @@ fn build_driver(workspace: &Workspace) -> Result<PathBuf> {
         .args(["--bin", "ask_driver"])
         .run()?;
     Ok(built.sys)
-}
-
-/// Makes sure that `program` can be started; installs it if that is possible.
-fn require(program: &str, option: &str, package: &str) -> Result<()> {
-    let is_there = || Tool::new(program).arg(option).output().is_ok();
-    if is_there() {
-        return Ok(());
-    }
-    let user = Tool::new("id").arg("--user").output()?;
-    ensure!(
-        user.trim() == "0",
-        "this needs {program}; install it with: apt-get install {package}"
-    );
-    Tool::new("apt-get").arg("update").show_errors().output()?;
-    Tool::new("apt-get")
-        .args(["install", "--yes", "--no-install-recommends", package])
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .show_errors()
-        .output()
-        .with_context(|| format!("{program} is missing"))?;
-    ensure!(is_there(), "{program} is missing");
-    Ok(())
 }
