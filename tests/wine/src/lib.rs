@@ -9,6 +9,19 @@ mod machine;
 mod network;
 mod template;
 
+use std::path::PathBuf;
+
+use anyhow::Result;
+
 pub use driver::{Answer, Asked, ask};
 pub use machine::{Machine, Ran};
 pub use network::Network;
+
+/// A program or DLL of the product, as it was built for `x86_64-pc-windows-gnu`.
+///
+/// # Errors
+///
+/// It has not been built.
+pub fn built(name: &str) -> Result<PathBuf> {
+    built::file("tools", name)
+}

@@ -3,6 +3,7 @@
 mod bindings;
 mod control;
 mod faults;
+mod files;
 mod lists;
 mod netsh;
 mod setup;
