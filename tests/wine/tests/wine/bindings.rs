@@ -3,9 +3,9 @@
 use anyhow::{Context, Result};
 use wine_host::{Machine, Network};
 
-use crate::faults::installed;
 use crate::{
-    FREE, OTHER, OTHER_ID, TAKEN, VF, VIRTIO, VIRTIO_ID, add_vf, furnish, machine, paths, with_vf,
+    FREE, OTHER, OTHER_ID, TAKEN, VF, VIRTIO, VIRTIO_ID, add_vf, furnish, installed, machine,
+    paths, with_vf,
 };
 
 const SETTINGS: &str = r"HKLM\System\CurrentControlSet\Control\VioProt";

@@ -7,7 +7,7 @@ use serde_json::Value;
 use wine_host::{Answer, Asked, Machine, Network, ask};
 
 use crate::bindings::twins;
-use crate::{FREE, TAKEN, furnish, paths};
+use crate::{FREE, TAKEN, furnish, installed, paths};
 
 const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
 
@@ -20,23 +20,17 @@ fn query(machine: &Machine) -> Result<(Value, Value)> {
     Ok((status, adapter))
 }
 
-fn install(machine: &Machine) -> Result<()> {
-    let ran = machine.netkvmp(&["install"])?;
-    anyhow::ensure!(ran.code == 0, "{ran:?}");
-    Ok(())
-}
-
 /// A machine with a NetKVM adapter and a twin of it, both of which run, and VIOPROT.
-fn installed() -> Result<(Machine, String)> {
+fn installed_on_twins() -> Result<(Machine, String)> {
     let (machine, virtio, other) = twins()?;
     furnish(&machine, &virtio, &other)?;
-    install(&machine)?;
+    installed(&machine)?;
     Ok((machine, other))
 }
 
 #[test]
 fn query_shows_path_and_reason_of_each_situation() -> Result<()> {
-    let (machine, _) = installed()?;
+    let (machine, _) = installed_on_twins()?;
     for (situation, path, link, reason) in [
         ("vf", "vf", "up", ""),
         ("virtio", "virtio", "up", "link is down"),
@@ -119,7 +113,7 @@ fn query_shows_in_text_what_the_driver_says() -> Result<()> {
 /// Each is told for what it is; what the configuration knows is shown all the same, and `query` succeeds.
 #[test]
 fn a_driver_that_can_not_be_asked_is_told() -> Result<()> {
-    let (machine, _) = installed()?;
+    let (machine, _) = installed_on_twins()?;
     type Change = fn(&mut Answer);
     let changes: [(&str, &str, Change); 6] = [
         ("of another version", "understand", |answer| {
@@ -166,7 +160,7 @@ fn a_driver_that_can_not_be_asked_is_told() -> Result<()> {
 
 #[test]
 fn all_adapters_of_a_driver_with_many_are_asked_for() -> Result<()> {
-    let (machine, _) = installed()?;
+    let (machine, _) = installed_on_twins()?;
     let record = |number: u8| AdapterRecord {
         luid: number.into(),
         // The last one is ours.
@@ -200,13 +194,13 @@ fn only_the_address_of_a_standby_makes_a_function() -> Result<()> {
     let (machine, virtio, other) = twins()?;
     furnish(&machine, &virtio, &other)?;
     machine.driver_says("not-standby")?;
-    install(&machine)?;
+    installed(&machine)?;
     assert_eq!(paths(&machine, &other)?, FREE);
     assert_eq!(paths(&machine, &virtio)?, FREE);
     let gone = machine.netkvmp(&["uninstall"])?;
     assert_eq!(gone.code, 0, "{gone:?}");
     machine.driver_says("virtio")?;
-    install(&machine)?;
+    installed(&machine)?;
     assert_eq!(paths(&machine, &other)?, TAKEN);
     assert_eq!(paths(&machine, &virtio)?, FREE);
     Ok(())

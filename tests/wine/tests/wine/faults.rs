@@ -3,17 +3,10 @@
 use anyhow::Result;
 use wine_host::Machine;
 
-use crate::{FREE, TAKEN, VF, paths, with_vf};
+use crate::{FREE, TAKEN, VF, installed, paths, with_vf};
 
 /// The exit code of a process that the stand-in has ended.
 const KILLED: i32 = 99;
-
-/// Installs VIOPROT.
-pub(crate) fn installed(machine: &Machine) -> Result<()> {
-    let ran = machine.netkvmp(&["install"])?;
-    anyhow::ensure!(ran.code == 0, "{ran:?}");
-    Ok(())
-}
 
 /// Runs the command once for each call of the engine, which fails; each run undoes what it has done.
 pub(crate) fn is_undone(machine: &Machine, command: &[&str], calls: &[&str]) -> Result<()> {

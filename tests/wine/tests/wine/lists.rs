@@ -3,8 +3,7 @@
 use anyhow::Result;
 use wine_host::Machine;
 
-use crate::faults::installed;
-use crate::{FREE, OTHER, TAKEN, VF, VIRTIO, machine, paths, with_vf};
+use crate::{FREE, OTHER, TAKEN, VF, VIRTIO, installed, machine, paths, with_vf};
 
 const SETTINGS: &str = r"HKLM\System\CurrentControlSet\Control\VioProt";
 

@@ -9,7 +9,7 @@ mod netsh;
 mod setup;
 mod upgrade;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use wine_host::Machine;
 
 pub(crate) const VIRTIO: &str = "{00000000-0000-0000-0000-000000000001}";
@@ -38,6 +38,13 @@ pub(crate) fn with_vf() -> Result<Machine> {
 pub(crate) fn add_vf(machine: &Machine) -> Result<()> {
     machine.tool(&["adapter", VF, VF_ID])?;
     machine.tool(&["rescan"])?;
+    Ok(())
+}
+
+/// Installs VIOPROT.
+pub(crate) fn installed(machine: &Machine) -> Result<()> {
+    let ran = machine.netkvmp(&["install"])?;
+    ensure!(ran.code == 0, "{ran:?}");
     Ok(())
 }
 

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use wine_host::Machine;
 
-use crate::faults::{installed, is_cleaned_up, is_undone};
-use crate::{TAKEN, VF, paths, with_vf};
+use crate::faults::{is_cleaned_up, is_undone};
+use crate::{TAKEN, VF, installed, paths, with_vf};
 
 const COMMAND: [&str; 3] = ["install", "--inf", r"C:\new\oem9.inf"];
 
