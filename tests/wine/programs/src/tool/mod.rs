@@ -47,7 +47,8 @@ pub(crate) fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            // With its number: Wine has no text for many.
+            eprintln!("{error:?}");
             ExitCode::FAILURE
         }
     }
